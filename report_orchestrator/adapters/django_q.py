@@ -1,0 +1,121 @@
+"""Django-Q2 as the doorbell: short messages, and lines in its schedule table that are always valid and never anybody's truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from django.db import router, transaction
+from django.utils import timezone
+from django_q.models import Schedule
+from django_q.status import Stat
+from django_q.tasks import async_task
+
+from report_orchestrator.models import ReportRun
+from report_orchestrator.ports import QueueSchedule, ScheduleSync
+
+TASKS = "report_orchestrator.tasks."
+WORK = f"{TASKS}work"
+BATCH = 1000
+
+_COMPARED = ("func", "args", "schedule_type", "minutes", "cron", "repeats")
+
+
+def send(task: str, *args: int | str, name: str = "") -> None:
+    """Puts one message into the queue. It has no time limit of the queue's: leases and time-outs of our own bound the work."""
+    async_task(task, *args, q_options={"timeout": -1, "task_name": name or None})
+
+
+class DjangoQ:
+    """A `TaskQueue` over Django-Q2's broker and its `Schedule` table."""
+
+    def ring(self, run_ids: Sequence[int]) -> None:
+        """One message for each run, after the commit. A broker that fails costs speed only: the tick finds the runs."""
+        for run_id in run_ids:
+            transaction.on_commit(
+                partial(send, WORK, run_id, name=f"run {run_id}"),
+                using=router.db_for_write(ReportRun),
+                robust=True,
+            )
+
+    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
+        """Makes our lines exactly those wanted, in bulk, touching only what differs."""
+        with transaction.atomic(using=router.db_for_write(Schedule)):
+            existing = {line.name: line for line in Schedule.objects.filter(func__startswith=TASKS)}
+            doubled = Schedule.objects.filter(func__startswith=TASKS).exclude(
+                pk__in=[line.pk for line in existing.values()]
+            )
+            doubled.delete()
+            names = {line.name for line in wanted}
+            removed = [line for name, line in existing.items() if name not in names]
+            created = [_line(line) for line in wanted if line.name not in existing]
+            differing = dict(_differences(wanted, existing))
+            Schedule.objects.filter(pk__in=[line.pk for line in removed]).delete()
+            Schedule.objects.bulk_create(created, batch_size=BATCH)
+            Schedule.objects.bulk_update(
+                [existing[name] for name in differing], [*_COMPARED, "next_run"], batch_size=200
+            )
+        return ScheduleSync(
+            created=tuple(line.name for line in created),
+            updated=differing,
+            removed=tuple(line.name for line in removed),
+            unchanged=len(names) - len(created) - len(differing),
+        )
+
+    def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
+        """Corrects a line's next time; a line without one sleeps until it is given one."""
+        Schedule.objects.filter(name=name, func__startswith=TASKS).update(next_run=_stored(next_run_at))
+
+    def workers_alive(self) -> int:
+        """The workers of all clusters that have reported in the last seconds."""
+        return sum(len(stat.workers) for stat in Stat.get_all())
+
+
+def _stored(instant: datetime | None) -> datetime | None:
+    """An instant as the host's `USE_TZ` wants it in the database."""
+    if instant is None or timezone.is_aware(timezone.now()):
+        return instant
+    return timezone.make_naive(instant)
+
+
+def _line(wanted: QueueSchedule) -> Schedule:
+    line = Schedule(name=wanted.name, next_run=_stored(wanted.next_run_at))
+    for column, value in _columns(wanted).items():
+        setattr(line, column, value)
+    return line
+
+
+def _columns(wanted: QueueSchedule) -> Mapping[str, object]:
+    return {
+        "func": wanted.task,
+        "args": repr(wanted.args) if wanted.args else None,
+        "schedule_type": Schedule.CRON if wanted.cron else Schedule.MINUTES,
+        "minutes": wanted.minutes or None,
+        "cron": wanted.cron or None,
+        "repeats": -1,
+    }
+
+
+def _differences(
+    wanted: Sequence[QueueSchedule], existing: Mapping[str, Schedule]
+) -> Iterator[tuple[str, str]]:
+    """Changes the lines that differ, and says what differed in each."""
+    for line in wanted:
+        row = existing.get(line.name)
+        if row is None:
+            continue
+        columns = _columns(line)
+        said = [
+            f"{column}: {getattr(row, column)!r} -> {value!r}"
+            for column, value in columns.items()
+            if getattr(row, column) != value
+        ]
+        for column, value in columns.items():
+            setattr(row, column, value)
+        next_run = _stored(line.next_run_at)
+        if (said or line.pinned or row.next_run is None) and row.next_run != next_run:
+            said.append(f"next_run: {row.next_run} -> {next_run}")
+            row.next_run = next_run
+        if said:
+            yield line.name, "; ".join(said)

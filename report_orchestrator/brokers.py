@@ -1,0 +1,75 @@
+"""The host's own broker, with ticks in between: `Q_CLUSTER = {"broker_class": "report_orchestrator.brokers.ticking_broker", …}`.
+
+Django-Q looks at its schedules every 30 seconds. Its pusher asks the broker for work several times a second, so that is where
+shorter intervals are kept: of all pushers of all clusters one wins a turn in the database and rings.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import lru_cache
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections
+from django_q.brokers import Broker
+from django_q.conf import Conf
+
+from report_orchestrator.adapters.database import database_clock
+from report_orchestrator.adapters.django_q import send
+from report_orchestrator.conf import get_settings
+from report_orchestrator.models import Mark
+from report_orchestrator.services.approaches import bells
+
+logger = logging.getLogger("report_orchestrator.brokers")
+
+
+class TickingMixin:
+    """Rings the bells whose turn has come, then asks the broker for work as always."""
+
+    _quiet_until = 0.0
+
+    def dequeue(self) -> Any:
+        """What the broker has, as `Broker.dequeue`."""
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + self._ring_due()
+        return super().dequeue()  # type: ignore[misc]  # the broker that this is mixed into
+
+    def _ring_due(self) -> float:
+        """Rings what is due; returns for how many seconds there is nothing to look for.
+
+        A database that is away for a moment must not end the pusher, which would take its broker's messages with it.
+        """
+        try:
+            close_old_connections()
+            bell_list = bells(get_settings())
+            for bell in bell_list:
+                now = database_clock()
+                if Mark.objects.win(f"bell: {bell.task}", now=now, until=now + bell.interval):
+                    send(bell.task, name=bell.name)
+        except DatabaseError:
+            logger.warning("the ticks could not be looked at", exc_info=True)
+            return 5.0
+        return min(bell.interval.total_seconds() for bell in bell_list) / 2
+
+
+def ticking_broker(list_key: str | None = None) -> Broker:
+    """The broker that `Q_CLUSTER` asks for with its own keys (`orm`, `redis`, …), ticking."""
+    return _ticking_class()(list_key=list_key or Conf.CLUSTER_NAME)
+
+
+@lru_cache(maxsize=1)
+def _ticking_class() -> type[Any]:
+    broker = _host_broker()
+    return type(f"Ticking{broker.__name__}", (TickingMixin, broker), {})
+
+
+def _host_broker() -> type[Broker]:
+    """The class that Django-Q itself would have chosen, in its own order of keys."""
+    if Conf.ORM:
+        from django_q.brokers.orm import ORM
+
+        return ORM  # type: ignore[no-any-return]  # django-q2 has no types
+    from django_q.brokers.redis_broker import Redis
+
+    return Redis  # type: ignore[no-any-return]  # django-q2 has no types

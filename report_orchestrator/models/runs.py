@@ -1,0 +1,286 @@
+"""The run table, its timeline, and the guarded writes that keep one writer at a time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.domain.paths import result_path
+from report_orchestrator.domain.reports import Json, describe_report
+from report_orchestrator.domain.runs import (
+    ENDED,
+    LIVE,
+    STARTABLE,
+    Position,
+    Status,
+    Step,
+    StepResult,
+    Trigger,
+)
+from report_orchestrator.exceptions import LeaseLostError
+
+STATUS_LABELS = {
+    Status.QUEUED: _("queued"),
+    Status.RUNNING: _("running"),
+    Status.DEFERRED: _("waiting for Fireant"),
+    Status.UP_FOR_RETRY: _("will be tried again"),
+    Status.SUCCEEDED: _("succeeded"),
+    Status.FAILED: _("failed"),
+    Status.TIMED_OUT: _("timed out"),
+    Status.CANCELED: _("canceled"),
+    Status.SKIPPED: _("skipped"),
+}
+STEP_LABELS = {
+    Step.REPORT_DATA: _("report data"),
+    Step.EXTERNAL_JOB_SUBMISSION: _("external job submission"),
+    Step.LOCAL_JOB_RECORD: _("local job record"),
+    Step.JOB_COMPLETION_STATUS: _("job completion status"),
+    Step.RESULTS_STORAGE: _("results storage"),
+}
+TRIGGER_LABELS = {
+    Trigger.SCHEDULED: _("scheduled"),
+    Trigger.MANUAL: _("by hand"),
+    Trigger.BACKFILL: _("backfill"),
+}
+RESULT_LABELS = {
+    StepResult.STARTED: _("started"),
+    StepResult.COMPLETED: _("completed"),
+    StepResult.WAITING: _("waiting"),
+    StepResult.RETRIED: _("failed, to be tried again"),
+    StepResult.FAILED: _("failed"),
+    StepResult.LOST: _("lost with its worker"),
+    StepResult.CANCELED: _("canceled"),
+}
+
+
+class RunQuerySet(models.QuerySet["ReportRun"]):
+    """Runs by what has to be done with them."""
+
+    def live(self) -> Self:
+        """Runs that have not ended."""
+        return self.filter(status__in=sorted(LIVE))
+
+    def ended(self) -> Self:
+        """Runs that have ended, well or not."""
+        return self.filter(status__in=sorted(ENDED))
+
+    def claimable(self, now: datetime) -> Self:
+        """Runs that a worker may take: those that may start, and those whose worker lost its lease."""
+        return self.filter(
+            Q(status=Status.QUEUED)
+            | Q(status=Status.UP_FOR_RETRY, wake_at__lte=now)
+            | Q(status=Status.RUNNING, wake_at__lte=now)
+        ).order_by("-priority", "created_at", "pk")
+
+    def pollable(self, now: datetime) -> Self:
+        """Runs whose time to ask Fireant has come; the longest waiting first."""
+        return self.filter(status=Status.DEFERRED, wake_at__lte=now).order_by("wake_at")
+
+
+class ReportRun(models.Model):
+    """One run of one report: the whole truth about it.
+
+    `wake_at` says when somebody must look at a run that has not ended: when it may start, be tried again or be polled,
+    or, while it is running, when its worker's lease runs out. It is empty exactly when the run has ended.
+    """
+
+    reference = models.UUIDField(
+        _("reference"),
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
+        help_text=_("Names the result in the lake, and the job to Fireant."),
+    )
+    schedule = models.ForeignKey(
+        "report_orchestrator.ReportSchedule",
+        on_delete=models.PROTECT,
+        related_name="runs",
+        verbose_name=_("report"),
+    )
+    report_key = models.CharField(_("report's key"), max_length=200)
+    report_name = models.CharField(_("report's name"), max_length=500, blank=True)
+    trigger = models.CharField(
+        _("trigger"), max_length=16, choices=[(t.value, label) for t, label in TRIGGER_LABELS.items()]
+    )
+    triggered_by = models.CharField(_("asked for by"), max_length=150, blank=True)
+    scheduled_for = models.DateTimeField(_("scheduled for"))
+    run_date = models.DateField(_("run date"), help_text=_("The date in the report's own time zone."))
+    priority = models.SmallIntegerField(_("priority"), default=0)
+
+    status = models.CharField(
+        _("status"),
+        max_length=16,
+        default=Status.QUEUED.value,
+        choices=[(s.value, label) for s, label in STATUS_LABELS.items()],
+    )
+    step = models.CharField(
+        _("step"),
+        max_length=32,
+        default=Step.REPORT_DATA.value,
+        choices=[(s.value, label) for s, label in STEP_LABELS.items()],
+    )
+    wake_at = models.DateTimeField(_("next look"), null=True, blank=True)
+    worker = models.CharField(_("lease"), max_length=100, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=0)
+    attempt = models.PositiveSmallIntegerField(_("attempt at this step"), default=0)
+    failures = models.PositiveSmallIntegerField(_("failures at this step"), default=0)
+    crashes = models.PositiveSmallIntegerField(_("workers lost at this step"), default=0)
+    polls = models.PositiveIntegerField(_("polls"), default=0)
+    error_code = models.CharField(_("error code"), max_length=40, blank=True)
+    error = models.TextField(_("what is wrong, and what to do"), blank=True)
+
+    modifier_key = models.CharField(_("modifier"), max_length=200, blank=True)
+    job_kind = models.CharField(_("kind of job"), max_length=8, blank=True)
+    payload_digest = models.CharField(_("payload's SHA-256"), max_length=64, blank=True)
+    submission = models.PositiveSmallIntegerField(
+        _("submission"), default=1, help_text=_("Raised when a person has the job submitted anew.")
+    )
+    possibly_submitted_twice = models.BooleanField(_("possibly submitted twice"), default=False)
+    fireant_job_id = models.CharField(_("Fireant job"), max_length=200, blank=True)
+    fireant_status = models.CharField(_("Fireant's last word"), max_length=100, blank=True)
+    results_path = models.CharField(_("stored at"), max_length=1000, blank=True)
+    result_size = models.BigIntegerField(_("result's size in bytes"), null=True, blank=True)
+    result_sha256 = models.CharField(_("result's SHA-256"), max_length=64, blank=True)
+
+    created_at = models.DateTimeField(_("opened"))
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        ordering = ("-pk",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["schedule", "scheduled_for"],
+                condition=~Q(trigger="manual"),
+                name="ro_run_occurrence_uniq",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=sorted(ENDED), wake_at__isnull=True, ended_at__isnull=False)
+                | Q(status__in=sorted(LIVE), wake_at__isnull=False, ended_at__isnull=True),
+                name="ro_run_live_has_wake_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running") ^ Q(worker=""),
+                name="ro_run_running_has_lease",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["status", "wake_at"], name="ro_run_wake_idx", condition=Q(wake_at__isnull=False)
+            ),
+            models.Index(fields=["schedule", "-scheduled_for"], name="ro_run_history_idx"),
+            models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} of {self.report}"
+
+    @property
+    def report(self) -> str:
+        """The report as messages name it."""
+        return describe_report(self.report_key, self.report_name)
+
+    @property
+    def position(self) -> Position:
+        """Where the run stands, as the transition table wants it."""
+        return Position(step=Step(self.step), failures=self.failures, polls=self.polls)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to this run by itself any more."""
+        return Status(self.status) in ENDED
+
+    @property
+    def client_reference(self) -> str:
+        """What Fireant is told to know this submission by; the same for every repetition of it."""
+        return f"{self.reference}-{self.submission}"
+
+    @property
+    def result_path(self) -> str:
+        """The run's one place in the store, relative to the results folder."""
+        return result_path(report_key=self.report_key, run_date=self.run_date, reference=self.reference)
+
+    def is_claimable(self, now: datetime) -> bool:
+        """Whether a worker may take this run now."""
+        if self.status == Status.QUEUED:
+            return True
+        takeable = self.status in STARTABLE or self.status == Status.RUNNING
+        return takeable and self.wake_at is not None and self.wake_at <= now
+
+    def write(self, **changes: object) -> None:
+        """The guarded write: succeeds only while the row is as this instance knows it, and moves its version on.
+
+        Raises:
+            LeaseLostError: somebody else wrote in between. Nothing was written.
+        """
+        written = (
+            type(self)
+            .objects.filter(pk=self.pk, version=self.version, status=self.status)
+            .update(version=F("version") + 1, **changes)
+        )
+        if not written:
+            raise LeaseLostError(f"{self} was taken over by another worker; this result is dropped.")
+        self.version += 1
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+class RunPayload(models.Model):
+    """What was sent to Fireant, kept beside the run so that lists of runs stay light."""
+
+    run = models.OneToOneField(
+        ReportRun, on_delete=models.CASCADE, primary_key=True, related_name="payload", verbose_name=_("run")
+    )
+    body = models.JSONField(_("body"))
+
+    class Meta:
+        verbose_name = _("payload")
+        verbose_name_plural = _("payloads")
+
+    def __str__(self) -> str:
+        return f"payload of run {self.pk}"
+
+
+class RunStep(models.Model):
+    """One attempt at one step. A step that waits keeps one row however often it polls."""
+
+    run = models.ForeignKey(ReportRun, on_delete=models.CASCADE, related_name="steps", verbose_name=_("run"))
+    step = models.CharField(
+        _("step"), max_length=32, choices=[(s.value, label) for s, label in STEP_LABELS.items()]
+    )
+    attempt = models.PositiveSmallIntegerField(_("attempt"))
+    result = models.CharField(
+        _("result"),
+        max_length=16,
+        default=StepResult.STARTED.value,
+        choices=[(r.value, label) for r, label in RESULT_LABELS.items()],
+    )
+    started_at = models.DateTimeField(_("started"))
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    metadata: models.JSONField[Mapping[str, Json], Mapping[str, Json]] = models.JSONField(
+        _("learned"), default=dict
+    )
+    error_code = models.CharField(_("error code"), max_length=40, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    class Meta:
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        ordering = ("pk",)
+        constraints = [
+            models.UniqueConstraint(fields=["run", "step", "attempt"], name="ro_step_attempt_uniq"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step}, attempt {self.attempt}"

@@ -1,0 +1,207 @@
+"""What the outside world must offer, as protocols. Adapters implement them; services know nothing else of the outside.
+
+An implementer translates its vendor's errors into `report_orchestrator.exceptions` at its own border, and decides there what is
+transient. `report_orchestrator.testing` has fakes of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from report_orchestrator.domain.payload import Payload
+from report_orchestrator.domain.reports import EventKind, Modifier, Report, ReportSummary
+
+Clock: TypeAlias = Callable[[], datetime]
+PayloadBuilder: TypeAlias = Callable[[Report, Modifier], Mapping[str, object]]
+
+
+class ReportSource(Protocol):
+    """The host's reports. Only `modifier_for` may write."""
+
+    @property
+    def label(self) -> str:
+        """The report model's label, `app.Model`."""
+        ...
+
+    @property
+    def has_change_stamp(self) -> bool:
+        """Whether the host's reports have an `updated` field, so that `changed_since` can work."""
+        ...
+
+    def summaries(self, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
+        """All reports, or those with these keys, streamed in the order of their primary keys."""
+        ...
+
+    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
+        """The reports whose `updated` is later than `stamp`; none where the host has no such field."""
+        ...
+
+    def load(self, key: str) -> Report:
+        """One report whole.
+
+        Raises:
+            ReportNotFoundError: there is none with this key.
+        """
+        ...
+
+    def modifier_for(self, key: str, run_date: date) -> Modifier:
+        """The modifier of a report's run date, found or made. Idempotent, and made once whoever asks at the same time."""
+        ...
+
+
+class JobLedger(Protocol):
+    """The host's own table of Fireant jobs, where it has one."""
+
+    def record(self, *, report_key: str, modifier_key: str, fireant_job_id: str) -> str:
+        """Writes the job's row once, however often it is called; returns the row's key, or "" where the host keeps none.
+
+        Raises:
+            LedgerError: the host's table cannot take it.
+        """
+        ...
+
+    def note_end(self, *, report_key: str, fireant_job_id: str, status: str, results_url: str) -> None:
+        """Writes how the job ended, to those of the fields that the host's model has. Idempotent."""
+        ...
+
+
+class JobState(StrEnum):
+    """A Fireant job's status, and `unknown` for a word that the contract does not have."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    FINISHED = "Finished"
+    FAILED = "Failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """Fireant's answer about a job. Only `state` can be relied on.
+
+    `progress` goes from 0 to 1; `reported` is Fireant's own word for the state.
+    """
+
+    state: JobState
+    reported: str = ""
+    progress: float | None = None
+    message: str = ""
+    error: str = ""
+    results_url: str = ""
+
+
+class Fireant(Protocol):
+    """The aggregation service.
+
+    Every method raises `TransientError` for what may pass, `FireantError` for a definite refusal or a useless answer, and
+    `ConfigurationError` where the address or the key is refused.
+    """
+
+    def submit(self, kind: EventKind, payload: Payload, *, reference: str) -> str:
+        """Sends a job, with `reference` as its idempotency key; returns Fireant's id of it, as text.
+
+        Raises:
+            SubmissionUnknownError: it was sent and no answer came: the job may exist.
+        """
+        ...
+
+    def status(self, job_id: str) -> JobStatus:
+        """Asks about one job. Safe to repeat, and safe to call from several threads."""
+        ...
+
+    def results(self, job_id: str) -> AbstractContextManager[Iterator[bytes]]:
+        """The result's bytes, in pieces, once. A body that ends early raises `TransientError` from the iterator."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """A result at rest. `location` is what a person opens; `size` in bytes; `sha256` in hexadecimal."""
+
+    location: str
+    size: int
+    sha256: str
+
+
+class ResultStore(Protocol):
+    """Where results are kept."""
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+        """Stores the bytes under `path` (relative, forward slashes), whole or not at all.
+
+        A reader never sees a part, and writing the same path again leaves one file with the content that stood there first.
+
+        Raises:
+            TransientError: worth another attempt from the first byte.
+            StorageError, ConfigurationError: a person must look.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSchedule:
+    """A line in the queue's own schedule table. Exactly one of `cron` and `minutes` is set. `next_run_at` is aware UTC.
+
+    A `pinned` line's time is always ours; of any other, `next_run_at` is only its first time, and the queue keeps it from there.
+    """
+
+    name: str
+    task: str
+    args: tuple[int | str, ...] = ()
+    cron: str = ""
+    minutes: int = 0
+    next_run_at: datetime | None = None
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSync:
+    """What a reconciliation changed, by the schedules' names; `updated` says what differed."""
+
+    created: tuple[str, ...] = ()
+    updated: Mapping[str, str] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    unchanged: int = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differed."""
+        return bool(self.created or self.updated or self.removed)
+
+
+class TaskQueue(Protocol):
+    """The queue that wakes workers. It may lose, double or delay what it is given: nothing depends on it but speed."""
+
+    def ring(self, run_ids: Sequence[int]) -> None:
+        """Tells a worker that these runs may start, once the surrounding transaction has committed."""
+        ...
+
+    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
+        """Makes our lines in the schedule table exactly these, and touches nobody else's."""
+        ...
+
+    def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
+        """Corrects the next time of one of our lines."""
+        ...
+
+    def workers_alive(self) -> int:
+        """How many worker processes report themselves."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The outside world, put together by `wiring`."""
+
+    reports: ReportSource
+    jobs: JobLedger
+    fireant: Fireant
+    store: ResultStore
+    queue: TaskQueue
+    build_payload: PayloadBuilder
+    clock: Clock

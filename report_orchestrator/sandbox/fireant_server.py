@@ -1,0 +1,229 @@
+"""The sandbox's sockets: connections, threads, and the faults that only a socket can commit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import struct
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import TYPE_CHECKING, Any
+
+from report_orchestrator.sandbox.answers import Answer, error_answer
+from report_orchestrator.sandbox.faults import Fault
+from report_orchestrator.sandbox.fireant_api import Exchange, FireantApi, SandboxRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+# Closing a socket that lingers for zero seconds sends a reset instead of an orderly end.
+LINGER_FOR_NOTHING = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+SECONDS_FOR_A_CONNECTION_TO_END = 5.0
+
+
+class FireantServer(ThreadingHTTPServer):
+    """Serves the API. Knows its connections, so that it can end them all."""
+
+    # Windows would let two servers share one port.
+    allow_reuse_address = sys.platform != "win32"
+    daemon_threads = True
+    # Seconds. A client that left before it was served must not block the one thread that accepts.
+    timeout = 0
+    # The standard library's five refuses a burst of workers that all poll at once.
+    request_queue_size = 1024
+
+    def __init__(
+        self, host: str, port: int, api: FireantApi, on_request: Callable[[str], None] | None
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.api = api
+        self.on_request = on_request
+        self.stopping = threading.Event()
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        super().__init__((host, port), _Handler)
+        self._wake_up, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, name="fireant-sandbox", daemon=True)
+
+    def server_bind(self) -> None:
+        """Binds without asking the name service for this machine's name, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def start(self) -> None:
+        """Serves from a thread of its own until `end`."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Takes no more connections, ends the open ones, waits for their threads and gives the port back."""
+        self.stopping.set()
+        self._wake_up.close()
+        self._thread.join()
+        for connection in self._connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._connections:
+            thread.join(SECONDS_FOR_A_CONNECTION_TO_END)
+        self._woken.close()
+        self.server_close()
+
+    def _serve(self) -> None:
+        # The standard library's own loop looks for its end twice a second; this one sleeps until it is woken.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while selector.select() and not self.stopping.is_set():
+                self.handle_request()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serves one connection in a thread of its own."""
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        # Only the serving thread comes here, and `end` reads when that one has ended: no lock is needed.
+        self._connections = {
+            thread: known for thread, known in self._connections.items() if thread.is_alive()
+        }
+        thread.start()
+        self._connections[thread] = request
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends one connection: in order, or by the reset that a fault asked for."""
+        if _is_to_be_reset(request):
+            # An orderly end first would reach the client before the reset does.
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a client that left, and everything of a defect."""
+        if not isinstance(sys.exception(), ConnectionError):
+            logger.exception("The Fireant sandbox could not answer a request")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: reads requests, and sends what the API answers, with the fault that goes with it."""
+
+    protocol_version = "HTTP/1.1"
+    # Head and body leave in separate writes, of which Nagle's algorithm would hold the second back for 40 ms.
+    disable_nagle_algorithm = True
+    server: FireantServer
+
+    def answer_request(self) -> None:
+        length = self._body_length()
+        if length is None:
+            self._refuse_unreadable()
+            return
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
+        path = self.path.partition("?")[0]
+        headers = {name.title(): value for name, value in self.headers.items()}
+        request = SandboxRequest(method=self.command, path=path, headers=headers, body=body)
+        exchange = self.server.api.exchange(request)
+        try:
+            self._deliver(exchange)
+        finally:
+            self._tell(path, exchange)
+
+    do_GET = do_POST = do_DELETE = answer_request  # noqa: N815 - names that the standard library looks for
+
+    def version_string(self) -> str:
+        return "fireant-sandbox"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: requests are told to `on_request`, where there is one."""
+
+    def _body_length(self) -> int | None:
+        if "Transfer-Encoding" in self.headers:
+            return None
+        length = self.headers.get("Content-Length", "0")
+        return int(length) if length.isascii() and length.isdigit() else None
+
+    def _refuse_unreadable(self) -> None:
+        # Where the body ends is unknown, so nothing after it on this connection can be read.
+        self.close_connection = True
+        self._send(
+            error_answer(HTTPStatus.LENGTH_REQUIRED, "the body needs a Content-Length", connection="close")
+        )
+
+    def _deliver(self, exchange: Exchange) -> None:
+        answer = exchange.answer
+        match exchange.fault:
+            case Fault(kind="reset" | "reset_after_work"):
+                self._reset()
+            case Fault(kind="stall", seconds=seconds):
+                self._wait(seconds or 0)
+                self._send(answer)
+            case Fault(kind="trickle", seconds=seconds):
+                self._send_slowly(answer, seconds or 0)
+            case Fault(kind="reset_mid_body", after_bytes=after_bytes):
+                self._send_part(answer, after_bytes)
+                self._reset()
+            case Fault(kind="short_body", after_bytes=after_bytes):
+                self._send_part(answer, after_bytes)
+                self.close_connection = True
+            case _:
+                self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        self._send_head(answer)
+        for chunk in answer.chunks:
+            self.wfile.write(chunk)
+
+    def _send_head(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(answer.length))
+        self.end_headers()
+
+    def _send_slowly(self, answer: Answer, seconds: float) -> None:
+        self._send_head(answer)
+        for chunk in answer.chunks:
+            for byte in chunk:
+                self._wait(seconds)
+                self.wfile.write(bytes((byte,)))
+
+    def _send_part(self, answer: Answer, after_bytes: int | None) -> None:
+        self._send_head(answer)
+        most = answer.length // 2 if after_bytes is None else after_bytes
+        for chunk in _first_bytes(answer, most):
+            self.wfile.write(chunk)
+
+    def _wait(self, seconds: float) -> None:
+        if self.server.stopping.wait(seconds):
+            raise ConnectionAbortedError("the sandbox is stopping")
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_NOTHING)
+        self.close_connection = True
+
+    def _tell(self, path: str, exchange: Exchange) -> None:
+        if self.server.on_request is None:
+            return
+        told = str(exchange.answer.status.real) if exchange.fault is None else f"fault: {exchange.fault.kind}"
+        line = f"{self.command} {path} {told} {exchange.answer.note}".rstrip()
+        self.server.on_request("".join(letter if letter.isprintable() else "?" for letter in line))
+
+
+def _first_bytes(answer: Answer, most: int) -> Iterator[bytes]:
+    left = most
+    for chunk in answer.chunks:
+        if left <= 0:
+            return
+        yield chunk[:left]
+        left -= len(chunk)
+
+
+def _is_to_be_reset(connection: socket.socket) -> bool:
+    lingering = connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(LINGER_FOR_NOTHING))
+    return lingering == LINGER_FOR_NOTHING

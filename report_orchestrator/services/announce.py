@@ -1,0 +1,31 @@
+"""How services say what happened: after the commit, and in plain values."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import router, transaction
+
+from report_orchestrator import signals
+from report_orchestrator.models import ReportRun, ReportSchedule
+
+
+def database() -> str:
+    """The alias that holds our tables."""
+    return router.db_for_write(ReportRun)
+
+
+def run_event(event: str, run: ReportRun, **fields: object) -> None:
+    """Announces something about a run, once the surrounding transaction has committed."""
+    told = {"run_id": run.pk, "report": run.report, "step": run.step, **fields}
+    transaction.on_commit(
+        partial(signals.run_event.send, sender=ReportRun, event=event, fields=told), using=database()
+    )
+
+
+def schedule_event(event: str, **fields: object) -> None:
+    """Announces something about the reports, once the surrounding transaction has committed."""
+    transaction.on_commit(
+        partial(signals.schedule_event.send, sender=ReportSchedule, event=event, fields=fields),
+        using=database(),
+    )

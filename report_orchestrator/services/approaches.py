@@ -1,0 +1,145 @@
+"""The lines that each approach wants in the queue's schedule table, and keeping the table like that without a restart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.cron import next_time, parse_cron
+from report_orchestrator.models import Mark, ReportSchedule, ScheduleState
+from report_orchestrator.ports import Ports, QueueSchedule, ScheduleSync
+from report_orchestrator.services.announce import schedule_event
+
+TASKS = "report_orchestrator.tasks"
+SETTINGS_MARK = "schedules"
+PREFIX = "report orchestrator: "
+LONGEST_MINUTES = 32767
+"""What the queue's column of minutes can hold."""
+
+
+def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
+    """Leaves exactly the lines of the configured approach, and says what differed. Idempotent."""
+    now = ports.clock()
+    synced = ports.queue.sync_schedules(list(wanted_schedules(settings, now)))
+    Mark.objects.note(SETTINGS_MARK, now=now, detail={"fingerprint": fingerprint(settings)})
+    if synced.changed:
+        schedule_event(
+            "schedules_synced",
+            approach=settings.scheduling_approach,
+            created=len(synced.created),
+            updated=len(synced.updated),
+            removed=len(synced.removed),
+        )
+    return synced
+
+
+def sync_if_settings_changed(*, ports: Ports, settings: Settings) -> ScheduleSync | None:
+    """The same, only where the table was last made for other settings: cheap enough for every tick."""
+    mark = Mark.objects.filter(name=SETTINGS_MARK).first()
+    if mark is not None and mark.detail.get("fingerprint") == fingerprint(settings):
+        return None
+    return sync_schedules(ports=ports, settings=settings)
+
+
+def fingerprint(settings: Settings) -> str:
+    """Changes exactly when a setting that shapes the lines does."""
+    shaping = [
+        settings.scheduling_approach,
+        settings.schedule_cron_expression,
+        settings.cron_sensor_interval.total_seconds(),
+        settings.discovery_sensor_interval.total_seconds(),
+    ]
+    return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:16]
+
+
+def wanted_schedules(settings: Settings, now: datetime) -> Iterator[QueueSchedule]:
+    """The lines of the configured approach. `discovery` and `tick` belong to all of them."""
+    yield _every(settings.discovery_sensor_interval, "discovery", "run_discovery", now)
+    yield _every(timedelta(minutes=1), "tick", "tick", now)
+    match settings.scheduling_approach:
+        case "sensor":
+            yield _every(settings.cron_sensor_interval, "cron sensor", "cron_sensor", now)
+        case "schedule":
+            yield _window_schedule(settings, now)
+        case "pipeline":
+            yield from map(pipeline_schedule, _active_reports())
+
+
+def _every(interval: timedelta, name: str, task: str, now: datetime) -> QueueSchedule:
+    """The queue counts in minutes; shorter intervals are kept by the broker's own ticking."""
+    minutes = min(max(1, math.ceil(interval.total_seconds() / 60)), LONGEST_MINUTES)
+    return QueueSchedule(name=PREFIX + name, task=f"{TASKS}.{task}", minutes=minutes, next_run_at=now)
+
+
+def _window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
+    cron = parse_cron(settings.schedule_cron_expression)
+    return QueueSchedule(
+        name=PREFIX + "schedule",
+        task=f"{TASKS}.decide_window",
+        cron=settings.schedule_cron_expression,
+        next_run_at=next_time(cron, timezone.get_default_timezone(), after=now),
+    )
+
+
+def _active_reports() -> Iterator[ReportSchedule]:
+    active = ReportSchedule.objects.filter(state=ScheduleState.ACTIVE).order_by("pk")
+    return active.iterator(chunk_size=1000)
+
+
+def pipeline_schedule(schedule: ReportSchedule) -> QueueSchedule:
+    """One report's own line, under the name by which a person looks for it."""
+    return QueueSchedule(
+        name=pipeline_name(schedule),
+        task=f"{TASKS}.run_report",
+        args=(schedule.pk,),
+        cron=schedule.cron,
+        next_run_at=schedule.next_run_at,
+        pinned=True,
+    )
+
+
+def pipeline_name(schedule: ReportSchedule) -> str:
+    """`report 42: Windstorm accumulation`, as long as the queue's column allows."""
+    return f"report {schedule.report_key}: {schedule.name}"[:100]
+
+
+def reconcile_soon(*, settings: Settings) -> None:
+    """Has the next tick bring the lines in step, after a report changed. Only the pipeline has a line for each report."""
+    if settings.scheduling_approach == "pipeline":
+        Mark.objects.filter(name=SETTINGS_MARK).update(detail={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bell:
+    """A tick shorter than the queue's own cycle: which task, how often."""
+
+    task: str
+    name: str
+    interval: timedelta
+
+
+SHORTEST_BELL = timedelta(seconds=1)
+LONGEST_UPKEEP = timedelta(seconds=5)
+"""Upkeep looks at two indexes; this often it costs next to nothing, and a retry is never much later than it was due."""
+
+
+def bells(settings: Settings) -> list[Bell]:
+    """The ticks that the broker keeps."""
+    upkeep = max(SHORTEST_BELL, min(settings.poll_interval, LONGEST_UPKEEP))
+    found = [Bell(task=f"{TASKS}.tick", name="tick", interval=upkeep)]
+    if settings.scheduling_approach == "sensor":
+        found.append(
+            Bell(
+                task=f"{TASKS}.cron_sensor",
+                name="cron sensor",
+                interval=max(SHORTEST_BELL, settings.cron_sensor_interval),
+            )
+        )
+    return found

@@ -1,0 +1,342 @@
+"""The host's reports become `ReportSchedule` rows, and every difference is recorded with before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import islice
+
+from django.db import transaction
+
+from report_orchestrator.domain.reports import Json, ReportSummary, describe_report, single_event_kind
+from report_orchestrator.exceptions import InvalidReportError
+from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models.changes import ChangeKind, ChangeSource
+from report_orchestrator.models.schedules import ScheduleQuerySet
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.announce import database, schedule_event
+from report_orchestrator.services.scheduling import first_run_at
+
+CHUNK = 1000
+GUARDED_SHARE = 0.2
+"""A discovery that would remove more than this share of all reports waits for a person: likelier a broken router."""
+GUARDED_FROM = 5
+"""Fewer removals than this are never held, whatever their share."""
+
+DISCOVERY_MARK = "discovery"
+
+_COLUMNS = (
+    "name",
+    "cron",
+    "timezone",
+    "priority",
+    "state",
+    "problem_code",
+    "problem",
+    "next_run_at",
+    "decided_until",
+    "host_updated_at",
+    "changed_at",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One difference of one report, before it is a row."""
+
+    kind: ChangeKind
+    report: str
+    before: Mapping[str, Json] = field(default_factory=dict)
+    after: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Discovery:
+    """What one discovery found. `held_removals` names reports that are gone, kept until a person accepts it."""
+
+    examined: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    held_removals: list[str] = field(default_factory=list)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """How a report is defined now, and what follows for its schedule."""
+
+    name: str
+    cron: str
+    timezone: str
+    priority: int
+    state: ScheduleState
+    problem_code: str = ""
+    problem: str = ""
+    next_run_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Edits:
+    """What a chunk of reports will write."""
+
+    now: datetime
+    source: ChangeSource
+    fresh: list[ReportSchedule] = field(default_factory=list)
+    edited: list[ReportSchedule] = field(default_factory=list)
+    changes: list[tuple[ReportSchedule, Change]] = field(default_factory=list)
+
+
+def discover(*, ports: Ports, dry_run: bool = False, accept_removals: bool = False) -> Discovery:
+    """Reads all reports of the host and brings our rows in step. Idempotent: a second time changes nothing.
+
+    With `dry_run` nothing is written. Removals beyond the guard are held unless `accept_removals`.
+    """
+    found = Discovery(dry_run=dry_run)
+    seen: set[str] = set()
+    for chunk in _chunks(ports.reports.summaries()):
+        seen.update(summary.key for summary in chunk)
+        _bring_in_step(chunk, ports, found, ChangeSource.DISCOVERY)
+    _remove_unseen(seen, ports, found, accept_removals=accept_removals)
+    if not dry_run:
+        Mark.objects.note(DISCOVERY_MARK, now=ports.clock(), detail=_summary(found))
+    schedule_event("reports_discovered", **_summary(found))
+    return found
+
+
+def refresh(keys: Sequence[str], *, ports: Ports, source: ChangeSource = ChangeSource.SIGNAL) -> Discovery:
+    """Brings single reports in step, and retires those of them that the host no longer has."""
+    found = Discovery()
+    missing = set(keys)
+    for chunk in _chunks(ports.reports.summaries(keys)):
+        missing -= {summary.key for summary in chunk}
+        _bring_in_step(chunk, ports, found, source)
+    _retire(list(_rows(ports).present().filter(report_key__in=missing)), ports, found, source)
+    return found
+
+
+def _summary(found: Discovery) -> dict[str, object]:
+    return {
+        "examined": found.examined,
+        "changes": len(found.changes),
+        "held_removals": len(found.held_removals),
+        "states": dict(found.states),
+        "dry_run": found.dry_run,
+    }
+
+
+def _chunks(summaries: Iterator[ReportSummary]) -> Iterator[list[ReportSummary]]:
+    while chunk := list(islice(summaries, CHUNK)):
+        yield chunk
+
+
+def _rows(ports: Ports) -> ScheduleQuerySet:
+    return ReportSchedule.objects.filter(report_model=ports.reports.label)
+
+
+def _bring_in_step(
+    chunk: Sequence[ReportSummary], ports: Ports, found: Discovery, source: ChangeSource
+) -> None:
+    keys = [summary.key for summary in chunk]
+    rows = {row.report_key: row for row in _rows(ports).filter(report_key__in=keys)}
+    edits = _Edits(now=ports.clock(), source=source)
+    for summary in chunk:
+        state = _compare(summary, rows.get(summary.key), ports, edits)
+        found.states[state.value] = found.states.get(state.value, 0) + 1
+    found.examined += len(chunk)
+    found.changes += [change for _row, change in edits.changes]
+    if not found.dry_run:
+        _save(edits)
+
+
+def _compare(
+    summary: ReportSummary, row: ReportSchedule | None, ports: Ports, edits: _Edits
+) -> ScheduleState:
+    """Notes what one report's row needs, and returns the state that the report is in."""
+    definition = _define(summary, edits.now)
+    report = describe_report(summary.key, definition.name)
+    if row is None:
+        row = _new_row(summary, ports, edits.now)
+        changes = _arrival(report, definition)
+        edits.fresh.append(row)
+    else:
+        changes = _differences(row, definition, report)
+        if changes or row.host_updated_at != summary.updated_at:
+            edits.edited.append(row)
+    if changes:
+        _apply(row, definition, edits.now)
+    row.host_updated_at = summary.updated_at
+    edits.changes += [(row, change) for change in changes]
+    return definition.state
+
+
+def _new_row(summary: ReportSummary, ports: Ports, now: datetime) -> ReportSchedule:
+    return ReportSchedule(
+        report_model=ports.reports.label,
+        report_key=summary.key,
+        decided_until=now,
+        discovered_at=now,
+        changed_at=now,
+    )
+
+
+def _define(summary: ReportSummary, now: datetime) -> Definition:
+    """What the scheduler may do with a report, and when it is due next after `now`."""
+    definition = partial(
+        Definition,
+        name=summary.name[:500],
+        cron=summary.cron[:200],
+        timezone=summary.timezone[:64],
+        priority=summary.priority,
+    )
+    if not summary.enabled:
+        return definition(state=ScheduleState.DISABLED)
+    report = describe_report(summary.key, summary.name)
+    try:
+        single_event_kind(report, summary.event_kinds)
+        if not summary.cron:
+            return definition(state=ScheduleState.UNSCHEDULED)
+        due = first_run_at(summary.cron, summary.timezone, report=report, after=now)
+    except InvalidReportError as error:
+        return definition(
+            state=ScheduleState.QUARANTINED,
+            problem_code=error.code,
+            problem=error.message,
+        )
+    return definition(state=ScheduleState.ACTIVE, next_run_at=due)
+
+
+def _arrival(report: str, definition: Definition) -> list[Change]:
+    after: dict[str, Json] = {
+        "name": definition.name,
+        "cron": definition.cron,
+        "state": definition.state.value,
+    }
+    changes = [Change(kind=ChangeKind.NEW, report=report, after=after)]
+    if definition.state == ScheduleState.QUARANTINED:
+        changes.append(_quarantined(report, definition))
+    return changes
+
+
+def _quarantined(report: str, definition: Definition, before: Mapping[str, Json] | None = None) -> Change:
+    return Change(
+        kind=ChangeKind.QUARANTINED,
+        report=report,
+        before=before or {},
+        after={"problem_code": definition.problem_code, "problem": definition.problem},
+    )
+
+
+def _differences(row: ReportSchedule, definition: Definition, report: str) -> list[Change]:
+    if row.state == ScheduleState.REMOVED:
+        return _arrival(report, definition)
+    changes = [
+        Change(kind=kind, report=report, before=before, after=after)
+        for kind, names in (
+            (ChangeKind.RENAMED, ("name",)),
+            (ChangeKind.RETIMED, ("cron", "timezone")),
+            (ChangeKind.REPRIORITISED, ("priority",)),
+        )
+        for before, after in [_changed_fields(row, definition, names)]
+        if before
+    ]
+    return changes + _state_changes(row, definition, report)
+
+
+def _changed_fields(
+    row: ReportSchedule, definition: Definition, names: Sequence[str]
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    differing = [name for name in names if getattr(row, name) != getattr(definition, name)]
+    return (
+        {name: getattr(row, name) for name in differing},
+        {name: getattr(definition, name) for name in differing},
+    )
+
+
+def _state_changes(row: ReportSchedule, definition: Definition, report: str) -> list[Change]:
+    changes: list[Change] = []
+    states: tuple[dict[str, Json], dict[str, Json]] = (
+        {"state": row.state},
+        {"state": definition.state.value},
+    )
+    was_disabled = row.state == ScheduleState.DISABLED
+    if was_disabled != (definition.state == ScheduleState.DISABLED):
+        kind = ChangeKind.ENABLED if was_disabled else ChangeKind.DISABLED
+        changes.append(Change(kind=kind, report=report, before=states[0], after=states[1]))
+    if definition.problem != row.problem:
+        before: dict[str, Json] = {"problem_code": row.problem_code, "problem": row.problem}
+        if definition.problem:
+            changes.append(_quarantined(report, definition, before if row.problem else None))
+        elif not changes:
+            changes.append(Change(kind=ChangeKind.REPAIRED, report=report, before=before, after=states[1]))
+    return changes
+
+
+def _apply(row: ReportSchedule, definition: Definition, now: datetime) -> None:
+    """Writes a definition on its row. A new time never fires for times before the edit was noticed."""
+    timed = ("cron", "timezone", "state")
+    retimed = any(getattr(row, name) != getattr(definition, name) for name in timed)
+    for name in ("name", "cron", "timezone", "priority", "state", "problem_code", "problem"):
+        setattr(row, name, getattr(definition, name))
+    if retimed:
+        row.decided_until = max(row.decided_until, now)
+        row.next_run_at = definition.next_run_at
+    row.changed_at = now
+
+
+def _save(edits: _Edits) -> None:
+    with transaction.atomic(using=database()):
+        ReportSchedule.objects.bulk_create(edits.fresh, batch_size=CHUNK)
+        ReportSchedule.objects.bulk_update(edits.edited, _COLUMNS, batch_size=200)
+        ReportChange.objects.bulk_create(
+            [
+                ReportChange(
+                    schedule=row,
+                    kind=change.kind,
+                    before=dict(change.before),
+                    after=dict(change.after),
+                    source=edits.source,
+                    noticed_at=edits.now,
+                )
+                for row, change in edits.changes
+            ],
+            batch_size=CHUNK,
+        )
+        for _row, change in edits.changes:
+            _announce(change)
+
+
+def _announce(change: Change) -> None:
+    schedule_event(
+        f"report_{change.kind.value}",
+        report=change.report,
+        before=dict(change.before),
+        after=dict(change.after),
+    )
+
+
+def _remove_unseen(seen: set[str], ports: Ports, found: Discovery, *, accept_removals: bool) -> None:
+    present = _rows(ports).present().order_by("pk")
+    gone = [row for row in present.iterator(chunk_size=CHUNK) if row.report_key not in seen]
+    known = len(seen) + len(gone)
+    if len(gone) >= GUARDED_FROM and len(gone) > known * GUARDED_SHARE and not accept_removals:
+        found.held_removals = [str(row) for row in gone]
+        schedule_event("removals_held", held=len(gone), known=known)
+        return
+    _retire(gone, ports, found, ChangeSource.DISCOVERY)
+
+
+def _retire(rows: Sequence[ReportSchedule], ports: Ports, found: Discovery, source: ChangeSource) -> None:
+    """Marks reports as removed; their history stays."""
+    edits = _Edits(now=ports.clock(), source=source, edited=list(rows))
+    for row in rows:
+        before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
+        change = Change(kind=ChangeKind.REMOVED, report=str(row), before=before)
+        edits.changes.append((row, change))
+        row.state = ScheduleState.REMOVED
+        row.problem_code, row.problem = "", ""
+        row.next_run_at, row.changed_at = None, edits.now
+    found.changes += [change for _row, change in edits.changes]
+    if not found.dry_run:
+        _save(edits)

@@ -1,0 +1,155 @@
+"""Claim, step, commit, again: how a run is moved along, by whoever was rung.
+
+Every step's result is committed before the next step begins, and every write is guarded, so a worker that lost its lease
+changes nothing. HTTP is never spoken inside a transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from datetime import datetime
+
+from django.db import transaction
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import (
+    MAX_CRASHES,
+    Failed,
+    Outcome,
+    Status,
+    Step,
+    StepResult,
+)
+from report_orchestrator.exceptions import LeaseLostError
+from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.outcomes import Lease, commit, held, outcome_of
+from report_orchestrator.services.pipeline import STEPS, StepContext
+
+CANDIDATES = 8
+"""How many claimable runs a worker reads at once: enough not to meet its neighbours at every one."""
+
+_UNCERTAIN = frozenset({"submission_unknown", "worker_lost"})
+
+
+def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetime) -> int:
+    """Advances the run that was named, then whatever else may start, until nothing is left or `until` has come.
+
+    Returns how many runs it moved.
+    """
+    moved = int(run_id is not None and advance(run_id, ports=ports, settings=settings))
+    while (now := ports.clock()) < until:
+        candidates = list(ReportRun.objects.claimable(now).values_list("pk", flat=True)[:CANDIDATES])
+        won = sum(advance(pk, ports=ports, settings=settings) for pk in candidates)
+        moved += won
+        if not won:
+            break
+    return moved
+
+
+def advance(run_id: int, *, ports: Ports, settings: Settings) -> bool:
+    """Takes a run as far as it can go without waiting. False where there was nothing to take: the message was late or doubled."""
+    lease = _claim(run_id, ports=ports, settings=settings)
+    if lease is None:
+        return False
+    try:
+        while lease.run.status == Status.RUNNING:
+            outcome = _perform(lease, ports)
+            commit(lease, outcome, hand_over=False)
+    except LeaseLostError:
+        run_event("lease_lost", lease.run, worker=lease.run.worker)
+    return True
+
+
+def _claim(run_id: int, *, ports: Ports, settings: Settings) -> Lease | None:
+    now = ports.clock()
+    run = ReportRun.objects.filter(pk=run_id).first()
+    if run is None or not run.is_claimable(now):
+        return None
+    try:
+        with transaction.atomic(using=database()):
+            return _take(run, now=now, ports=ports, settings=settings)
+    except LeaseLostError:
+        return None
+
+
+def _take(run: ReportRun, *, now: datetime, ports: Ports, settings: Settings) -> Lease | None:
+    if run.status == Status.RUNNING:
+        _write_off(run, now)
+    if reason := _reason_not_to_start(run, settings):
+        _end_unstarted(run, reason, now)
+        return None
+    uncertain = run.step == Step.EXTERNAL_JOB_SUBMISSION and run.error_code in _UNCERTAIN
+    waiting = _waiting_attempt(run)
+    run.write(
+        status=Status.RUNNING.value,
+        worker=lease_token(),
+        wake_at=now + settings.lease,
+        started_at=run.started_at or now,
+        attempt=run.attempt + (waiting is None),
+        possibly_submitted_twice=run.possibly_submitted_twice or uncertain,
+    )
+    if uncertain:
+        run_event("submission_repeated", run, client_reference=run.client_reference)
+    attempt = waiting or RunStep.objects.create(run=run, step=run.step, attempt=run.attempt, started_at=now)
+    run_event("step_started", run, attempt=run.attempt, worker=run.worker)
+    return Lease(run=run, attempt=attempt, settings=settings, clock=ports.clock)
+
+
+def _write_off(run: ReportRun, now: datetime) -> None:
+    """The last worker died or lost its way: its attempt is closed, and counted against the run."""
+    RunStep.objects.filter(run=run, result=StepResult.STARTED).update(
+        result=StepResult.LOST, ended_at=now, error_code="worker_lost", error="The worker's lease ran out."
+    )
+    run.write(crashes=run.crashes + 1, error_code="worker_lost")
+    run_event("run_rescued", run, crashes=run.crashes, lost_worker=run.worker)
+
+
+def _reason_not_to_start(run: ReportRun, settings: Settings) -> Failed | None:
+    if run.crashes >= MAX_CRASHES:
+        return Failed(
+            code="set_aside",
+            error=(
+                f"{run} was set aside: its worker was lost {run.crashes} times at {run.step}. "
+                "Look for what kills it (memory, a crashing library, a lease that is too short), then retry the run."
+            ),
+        )
+    unsure = run.step == Step.EXTERNAL_JOB_SUBMISSION and run.error_code in _UNCERTAIN
+    if unsure and settings.fireant_on_unknown == "hold":
+        return held(run)
+    return None
+
+
+def _end_unstarted(run: ReportRun, reason: Failed, now: datetime) -> None:
+    run.write(
+        status=Status.FAILED.value,
+        worker="",
+        wake_at=None,
+        ended_at=now,
+        error_code=reason.code,
+        error=reason.error,
+    )
+    run_event("run_failed", run, error_code=reason.code, error=reason.error)
+
+
+def _waiting_attempt(run: ReportRun) -> RunStep | None:
+    if run.step != Step.JOB_COMPLETION_STATUS:
+        return None
+    return RunStep.objects.filter(
+        run=run, step=run.step, attempt=run.attempt, result=StepResult.WAITING
+    ).first()
+
+
+def lease_token() -> str:
+    """A name for one claim: where it was made, and a part that no other claim has."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def _perform(lease: Lease, ports: Ports) -> Outcome:
+    context = StepContext(ports=ports, keep_lease=lease.keep)
+    return outcome_of(
+        lambda: STEPS[Step(lease.run.step)](lease.run, context), run=lease.run, settings=lease.settings
+    )

@@ -1,0 +1,48 @@
+"""The tick that keeps everything moving: what waits is polled, what is due again is woken, what was lost is rescued."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import Status
+from report_orchestrator.models import Mark, ReportRun
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.approaches import sync_if_settings_changed
+from report_orchestrator.services.polling import poll_due
+from report_orchestrator.services.scheduling import RUNG_AT_ONCE
+
+TICK_MARK = "tick"
+POLLER_MARK = "poller"
+PATIENCE = timedelta(seconds=10)
+"""A run queued for longer than this lost its bell, or waits behind others: ringing again costs little."""
+
+
+def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
+    """One round of upkeep. Any number of clusters may tick at once."""
+    sync_if_settings_changed(ports=ports, settings=settings)
+    ring_startable(ports=ports)
+    poll_as_one(ports=ports, settings=settings, until=until)
+    Mark.objects.note(TICK_MARK, now=ports.clock())
+
+
+def ring_startable(*, ports: Ports) -> int:
+    """Rings for runs that may start and that nobody seems to be about to take. Returns how many bells were rung."""
+    now = ports.clock()
+    overlooked = ReportRun.objects.claimable(now).exclude(status=Status.QUEUED, wake_at__gt=now - PATIENCE)
+    keys = list(overlooked.values_list("pk", flat=True)[:RUNG_AT_ONCE])
+    ports.queue.ring(keys)
+    return len(keys)
+
+
+def poll_as_one(*, ports: Ports, settings: Settings, until: datetime) -> int:
+    """Polls unless another worker is polling already, so that slow answers never take all workers."""
+    now = ports.clock()
+    if not ReportRun.objects.pollable(now).exists():
+        return 0
+    if not Mark.objects.win(POLLER_MARK, now=now, until=until + settings.timeout):
+        return 0
+    try:
+        return poll_due(ports=ports, settings=settings, until=until)
+    finally:
+        Mark.objects.filter(name=POLLER_MARK).update(due_at=ports.clock())

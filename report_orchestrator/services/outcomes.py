@@ -1,0 +1,230 @@
+"""A step's outcome becomes the run's next state, in one transaction with the beginning of what follows."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Max
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import (
+    Completed,
+    Failed,
+    Outcome,
+    Policy,
+    Retryable,
+    Status,
+    Step,
+    StepResult,
+    Transition,
+    Waiting,
+    transition,
+)
+from report_orchestrator.exceptions import (
+    LeaseLostError,
+    OrchestratorError,
+    SubmissionUnknownError,
+    TransientError,
+)
+from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.ports import Clock
+from report_orchestrator.services.announce import database, run_event
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """A claimed run, its open attempt, and the right to write both until `run.wake_at`."""
+
+    run: ReportRun
+    attempt: RunStep
+    settings: Settings
+    clock: Clock
+
+    def keep(self) -> None:
+        """Renews the lease once half of it is gone. Raises `LeaseLostError` when another worker has the run."""
+        now = self.clock()
+        if self.run.wake_at is not None and self.run.wake_at - now < self.settings.lease / 2:
+            self.run.write(wake_at=now + self.settings.lease)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The limits that the settings put on a run."""
+    return Policy(
+        max_retries=settings.max_retries,
+        max_polls=settings.max_poll_attempts,
+        poll_interval=settings.poll_interval,
+        retry_base=settings.retry_backoff,
+    )
+
+
+def outcome_of(step: Callable[[], Outcome], *, run: ReportRun, settings: Settings) -> Outcome:
+    """Runs a step and turns whatever it raises into an outcome, secrets masked.
+
+    The one broad catch of the house: an error that nobody foresaw is recorded with its traceback and tried again within bounds.
+    """
+    try:
+        return step()
+    except LeaseLostError:
+        raise
+    except SubmissionUnknownError as error:
+        if settings.fireant_on_unknown == "hold":
+            return held(run)
+        return _retryable(error, settings)
+    except TransientError as error:
+        return _retryable(error, settings)
+    except OrchestratorError as error:
+        return Failed(
+            code=error.code,
+            error=settings.masked(error.message),
+            traceback=settings.masked(traceback.format_exc()),
+        )
+    except Exception as error:  # noqa: BLE001 - recorded on the run, with its traceback
+        return Retryable(
+            code="unexpected",
+            error=settings.masked(f"{type(error).__name__}: {error}"),
+            traceback=settings.masked(traceback.format_exc()),
+        )
+
+
+def _retryable(error: TransientError, settings: Settings) -> Retryable:
+    return Retryable(
+        code=error.code,
+        error=settings.masked(error.message),
+        retry_after=error.retry_after,
+        traceback=settings.masked(traceback.format_exc()),
+    )
+
+
+def held(run: ReportRun) -> Failed:
+    """A submission whose fate is unknown, where the settings say that a person decides."""
+    return Failed(
+        code="submission_unknown",
+        error=(
+            f"{run} was sent to Fireant and no answer came: the job may exist under reference {run.client_reference}. "
+            "FIREANT_ON_UNKNOWN is 'hold', so it waits for you: look in Fireant, then retry the run to send it again."
+        ),
+    )
+
+
+def commit(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
+    """Writes the outcome, and the beginning of what follows, in one transaction."""
+    now = lease.clock()
+    run = lease.run
+    reached = transition(
+        run.position, outcome, now=now, policy=policy_of(lease.settings), jitter=random.random()
+    )
+    with transaction.atomic(using=database()):
+        _close(lease.attempt, outcome, reached, now)
+        run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
+        if run.status == Status.RUNNING:
+            lease.attempt = RunStep.objects.create(
+                run=run, step=run.step, attempt=run.attempt, started_at=now
+            )
+        _announce(run, lease.attempt, outcome, reached)
+
+
+def _columns(
+    run: ReportRun,
+    outcome: Outcome,
+    reached: Transition,
+    *,
+    now: datetime,
+    lease: timedelta,
+    hand_over: bool,
+) -> Mapping[str, object]:
+    columns: dict[str, object] = {
+        "status": reached.status.value,
+        "step": reached.step.value,
+        "failures": reached.failures,
+        "polls": reached.polls,
+        "wake_at": reached.wake_at,
+        "worker": "",
+        "error_code": reached.code,
+        "error": reached.error,
+    }
+    if isinstance(outcome, Completed | Waiting):
+        columns |= outcome.learned
+        columns["crashes"] = 0
+    if reached.status == Status.RUNNING and hand_over:
+        columns |= {
+            "status": Status.QUEUED.value,
+            "wake_at": now,
+            "attempt": _attempts_made(run, reached.step),
+        }
+    elif reached.status == Status.RUNNING:
+        columns |= {
+            "worker": run.worker,
+            "wake_at": now + lease,
+            "attempt": _attempts_made(run, reached.step) + 1,
+        }
+    elif reached.wake_at is None:
+        columns["ended_at"] = now
+    return columns
+
+
+def _attempts_made(run: ReportRun, step: Step) -> int:
+    """How often a step that now begins was tried before: never, unless a person had the job submitted anew."""
+    if run.submission == 1:
+        return 0
+    last = RunStep.objects.filter(run=run, step=step).aggregate(last=Max("attempt"))["last"]
+    return last or 0
+
+
+_RESULTS: Mapping[type, StepResult] = {
+    Completed: StepResult.COMPLETED,
+    Waiting: StepResult.WAITING,
+    Retryable: StepResult.RETRIED,
+    Failed: StepResult.FAILED,
+}
+
+
+def _close(attempt: RunStep, outcome: Outcome, reached: Transition, now: datetime) -> None:
+    attempt.result = _RESULTS[type(outcome)].value
+    if reached.status in {Status.FAILED, Status.TIMED_OUT}:
+        attempt.result = StepResult.FAILED.value
+    attempt.error_code, attempt.error = reached.code, reached.error
+    if isinstance(outcome, Completed | Waiting):
+        attempt.metadata = {**attempt.metadata, **outcome.metadata}
+    else:
+        attempt.traceback = outcome.traceback
+    if reached.status != Status.DEFERRED:
+        attempt.ended_at = now
+    attempt.save(update_fields=["result", "error_code", "error", "metadata", "traceback", "ended_at"])
+
+
+def _announce(run: ReportRun, attempt: RunStep, outcome: Outcome, reached: Transition) -> None:
+    seconds = _elapsed(run.started_at, run.ended_at)
+    match reached.status:
+        case Status.SUCCEEDED:
+            run_event("run_succeeded", run, results_path=run.results_path, duration_s=seconds)
+        case Status.FAILED | Status.TIMED_OUT:
+            run_event(
+                f"run_{reached.status.value}",
+                run,
+                error_code=reached.code,
+                error=reached.error,
+                duration_s=seconds,
+            )
+        case Status.UP_FOR_RETRY:
+            run_event(
+                "step_retried",
+                run,
+                attempt=run.attempt,
+                failures=reached.failures,
+                error_code=reached.code,
+                error=reached.error,
+                wake_at=reached.wake_at,
+            )
+        case Status.DEFERRED:
+            run_event("run_deferred", run, polls=reached.polls, wake_at=reached.wake_at)
+        case _:
+            run_event("step_completed", run, fireant_job_id=run.fireant_job_id or None)
+
+
+def _elapsed(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else round((end - start).total_seconds(), 3)

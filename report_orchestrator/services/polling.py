@@ -1,0 +1,137 @@
+"""The one poller: waiting runs are rows, claimed in batches, asked about concurrently, written back in bulk."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import Outcome, Status, Waiting, spread_poll_interval
+from report_orchestrator.exceptions import LeaseLostError
+from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.ports import JobStatus, Ports
+from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.execution import lease_token
+from report_orchestrator.services.outcomes import Lease, commit, outcome_of
+from report_orchestrator.services.pipeline import judge
+
+POLL_BATCH = 500
+
+
+def poll_due(*, ports: Ports, settings: Settings, until: datetime) -> int:
+    """Asks Fireant about every run whose time has come, many at a time, and writes back in bulk.
+
+    Returns how many runs it asked about.
+    """
+    asked = 0
+    while ports.clock() < until:
+        runs = _claim_polls(ports=ports, settings=settings)
+        if not runs:
+            break
+        asked += len(runs)
+        _record_polls(runs, _ask(runs, ports, settings), ports=ports, settings=settings)
+    return asked
+
+
+def _claim_polls(*, ports: Ports, settings: Settings) -> list[ReportRun]:
+    now, token = ports.clock(), lease_token()
+    with transaction.atomic(using=database()):
+        due = ReportRun.objects.pollable(now).select_for_update(skip_locked=True)
+        keys = list(due.values_list("pk", flat=True)[:POLL_BATCH])
+        ReportRun.objects.filter(pk__in=keys, status=Status.DEFERRED).update(
+            status=Status.RUNNING,
+            worker=token,
+            wake_at=now + settings.lease,
+            version=F("version") + 1,
+        )
+    return list(ReportRun.objects.filter(pk__in=keys, worker=token)) if keys else []
+
+
+def _ask(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> list[JobStatus | Outcome]:
+    """One question for each run, concurrently. Only HTTP happens in the threads; what they raise becomes an outcome here."""
+
+    def ask(run: ReportRun) -> JobStatus | Outcome:
+        answers: list[JobStatus] = []
+
+        def step() -> Outcome:
+            answers.append(ports.fireant.status(run.fireant_job_id))
+            return Waiting()
+
+        outcome = outcome_of(step, run=run, settings=settings)
+        return answers[0] if answers else outcome
+
+    with ThreadPoolExecutor(max_workers=min(settings.poll_concurrency, len(runs))) as pool:
+        return list(pool.map(ask, runs))
+
+
+def _record_polls(
+    runs: Sequence[ReportRun],
+    answers: Sequence[JobStatus | Outcome],
+    *,
+    ports: Ports,
+    settings: Settings,
+) -> None:
+    still_waiting: list[ReportRun] = []
+    moved_on: list[int] = []
+    for run, answer in zip(runs, answers, strict=True):
+        outcome = judged(run, answer, ports=ports, settings=settings)
+        if _changes_nothing(run, outcome, settings):
+            still_waiting.append(run)
+            continue
+        if _record_poll(run, outcome, ports=ports, settings=settings):
+            moved_on.append(run.pk)
+    _wait_on(still_waiting, ports=ports, settings=settings)
+    ports.queue.ring(moved_on)
+
+
+def _changes_nothing(run: ReportRun, outcome: Outcome, settings: Settings) -> bool:
+    return (
+        isinstance(outcome, Waiting)
+        and outcome.learned.get("fireant_status") == run.fireant_status
+        and run.polls + 1 < settings.max_poll_attempts
+    )
+
+
+def judged(run: ReportRun, answer: JobStatus | Outcome, *, ports: Ports, settings: Settings) -> Outcome:
+    """The outcome of an answer, or the outcome that the asking already had."""
+    if isinstance(answer, JobStatus):
+        return outcome_of(lambda: judge(run, answer, ports), run=run, settings=settings)
+    return answer
+
+
+def _record_poll(run: ReportRun, outcome: Outcome, *, ports: Ports, settings: Settings) -> bool:
+    """Commits a poll that changed something; True where the run may go on at once."""
+    attempt = RunStep.objects.filter(run=run, step=run.step).order_by("pk").last()
+    if attempt is None:
+        attempt = RunStep(run=run, step=run.step, attempt=max(run.attempt, 1), started_at=ports.clock())
+        attempt.save()
+    lease = Lease(run=run, attempt=attempt, settings=settings, clock=ports.clock)
+    try:
+        commit(lease, outcome, hand_over=True)
+    except LeaseLostError:
+        run_event("lease_lost", run, worker=run.worker)
+        return False
+    return run.status == Status.QUEUED
+
+
+def _wait_on(runs: Sequence[ReportRun], *, ports: Ports, settings: Settings) -> None:
+    """Puts the runs that still wait back to sleep, a few neighbours at a time so that they drift apart."""
+    now = ports.clock()
+    for start in range(0, len(runs), 50):
+        bunch = runs[start : start + 50]
+        ReportRun.objects.filter(
+            pk__in=[run.pk for run in bunch], worker=bunch[0].worker, status=Status.RUNNING
+        ).update(
+            status=Status.DEFERRED,
+            worker="",
+            polls=F("polls") + 1,
+            failures=0,
+            crashes=0,
+            wake_at=now + spread_poll_interval(settings.poll_interval, random.random()),
+            version=F("version") + 1,
+        )

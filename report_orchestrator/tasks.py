@@ -1,0 +1,57 @@
+"""The dotted paths that qcluster calls. Thin: each asks a service, and ends well inside the queue's time limit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from report_orchestrator.conf import get_settings
+from report_orchestrator.models import Mark, ReportSchedule
+from report_orchestrator.services import approaches, discovery, execution, maintenance, scheduling
+from report_orchestrator.wiring import get_ports
+
+LONGEST = timedelta(seconds=45)
+"""How long one task goes on taking more work; the next bell carries on."""
+
+CRON_SENSOR_MARK = "cron sensor"
+
+
+def work(run_id: int | None = None) -> int:
+    """A bell: moves the run that it names, then whatever else may start. Returns how many runs it moved."""
+    ports = get_ports()
+    return execution.work(run_id, ports=ports, settings=get_settings(), until=ports.clock() + LONGEST)
+
+
+def tick() -> None:
+    """Polls what waits, wakes what is due again, rescues what was lost."""
+    ports = get_ports()
+    maintenance.tick(ports=ports, settings=get_settings(), until=ports.clock() + LONGEST)
+
+
+def cron_sensor() -> int:
+    """The sensor approach's tick. Returns how many runs it opened."""
+    ports, settings = get_ports(), get_settings()
+    Mark.objects.note(CRON_SENSOR_MARK, now=ports.clock())
+    return scheduling.open_due_runs(ports=ports, settings=settings).runs
+
+
+def decide_window() -> int:
+    """The schedule approach's tick. Returns how many runs it opened."""
+    return scheduling.open_due_runs(ports=get_ports(), settings=get_settings()).runs
+
+
+def run_report(schedule_id: int) -> int:
+    """The pipeline approach's tick of one report. Returns how many runs it opened."""
+    ports, settings = get_ports(), get_settings()
+    only = ReportSchedule.objects.filter(pk=schedule_id)
+    opened = scheduling.open_due_runs(ports=ports, settings=settings, schedules=only).runs
+    if schedule := only.first():
+        ports.queue.move_schedule(approaches.pipeline_name(schedule), schedule.next_run_at)
+    return opened
+
+
+def run_discovery() -> int:
+    """Discovers the host's reports and brings the queue's lines in step. Returns how many changes were noticed."""
+    ports, settings = get_ports(), get_settings()
+    found = discovery.discover(ports=ports)
+    approaches.sync_schedules(ports=ports, settings=settings)
+    return len(found.changes)

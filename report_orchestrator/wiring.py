@@ -1,0 +1,120 @@
+"""Settings become adapters: the one place where things are put together.
+
+Each process has one set of adapters, made when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, cast
+
+from django.apps import apps
+from django.core.signals import setting_changed
+from django.db import router, transaction
+from django.db.models.signals import post_delete, post_save
+from django.utils.module_loading import import_string
+
+from report_orchestrator.adapters.database import database_clock
+from report_orchestrator.adapters.django_q import DjangoQ
+from report_orchestrator.adapters.fireant import FireantClient
+from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
+from report_orchestrator.adapters.host_models import HostReports
+from report_orchestrator.adapters.local_files import LocalFiles
+from report_orchestrator.conf import SETTING, Settings, get_settings, load_settings
+from report_orchestrator.domain.payload import build_payload
+from report_orchestrator.exceptions import ConfigurationError
+from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, ResultStore
+from report_orchestrator.services import approaches, discovery
+
+
+@lru_cache(maxsize=1)
+def get_ports() -> Ports:
+    """The adapters that the settings ask for.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    return build_ports(get_settings())
+
+
+def build_ports(settings: Settings) -> Ports:
+    """New adapters for these settings."""
+    return Ports(
+        reports=HostReports(settings),
+        jobs=_ledger(settings),
+        fireant=FireantClient(settings),
+        store=_store(settings),
+        queue=DjangoQ(),
+        build_payload=_payload_builder(settings),
+        clock=database_clock,
+    )
+
+
+def _ledger(settings: Settings) -> JobLedger:
+    return HostJobs(settings) if settings.job_model else NoJobs()
+
+
+def _payload_builder(settings: Settings) -> PayloadBuilder:
+    if not settings.payload_builder:
+        return build_payload
+    return cast("PayloadBuilder", imported("PAYLOAD_BUILDER", settings.payload_builder))
+
+
+def _store(settings: Settings) -> ResultStore:
+    match settings.result_store:
+        case "local":
+            return LocalFiles(settings.result_root, settings.fabric_results_path)
+        case "onelake":
+            from report_orchestrator.adapters.onelake import OneLakeStore
+
+            return OneLakeStore(settings)
+        case dotted:
+            return cast("ResultStore", imported("RESULT_STORE", dotted)(settings))
+
+
+def imported(setting: str, dotted: str) -> Callable[..., Any]:
+    """What a dotted path in a setting names.
+
+    Raises:
+        ConfigurationError: it names nothing.
+    """
+    try:
+        return cast("Callable[..., Any]", import_string(dotted))
+    except ImportError as error:
+        raise ConfigurationError(f"{setting} names '{dotted}', which cannot be imported: {error}") from error
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting == SETTING:
+        get_ports.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="report_orchestrator.wiring")
+os.register_at_fork(after_in_child=get_ports.cache_clear)
+
+
+def connect_host_signals() -> None:
+    """Listens to saves and deletions of the host's reports, so that a change takes effect at once."""
+    settings, _problems = load_settings()
+    try:
+        model = apps.get_model(settings.report_model)
+    except (LookupError, ValueError):
+        return  # the system checks say it better than an exception at start-up
+    post_save.connect(_report_changed, sender=model, dispatch_uid="report_orchestrator.post_save")
+    post_delete.connect(_report_changed, sender=model, dispatch_uid="report_orchestrator.post_delete")
+
+
+def _report_changed(*, sender: type[Any], instance: Any, raw: bool = False, **_kwargs: object) -> None:
+    """After the host's own commit; robust, so that nothing of ours can fail a save of the host's."""
+    if not raw:
+        transaction.on_commit(
+            partial(_refresh, str(instance.pk)), using=router.db_for_write(sender), robust=True
+        )
+
+
+def _refresh(key: str) -> None:
+    found = discovery.refresh([key], ports=get_ports())
+    if found.changes:
+        approaches.reconcile_soon(settings=get_settings())
