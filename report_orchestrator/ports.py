@@ -33,6 +33,10 @@ class ReportSource(Protocol):
         """Whether the host's reports have an `updated` field, so that `changed_since` can work."""
         ...
 
+    def public_id(self, key: str) -> int | str:
+        """A report's key as the host would write it in JSON."""
+        ...
+
     def summaries(self, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
         """All reports, or those with these keys, streamed in the order of their primary keys."""
         ...

@@ -161,7 +161,7 @@ class FireantClient:
 
     @contextmanager
     def results(self, job_id: str) -> Iterator[Iterator[bytes]]:
-        """The result's bytes, in pieces. The body is asked for uncompressed, so that its length can be held against its header."""
+        """The result's bytes, in pieces, asked for uncompressed so that their number can be held against the header."""
         try:
             response = self._session.get(
                 self._url(f"/jobs/results/{quote(job_id, safe='')}"),

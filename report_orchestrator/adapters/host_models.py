@@ -80,6 +80,11 @@ class HostReports:
         """Whether the host's reports have an `updated` field."""
         return "updated" in self._paths
 
+    def public_id(self, key: str) -> int | str:
+        """A report's key as the host would write it in JSON; the text itself where it cannot be a key."""
+        keys = self._well_formed([key])
+        return json_key(keys[0]) if keys else key
+
     def summaries(self, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
         """All reports or some, streamed in the order of their primary keys."""
         reports = self._model._default_manager.order_by("pk")

@@ -66,7 +66,6 @@ class StepResult(StrEnum):
 ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELED, Status.SKIPPED})
 LIVE = frozenset(Status) - ENDED
 RETRYABLE_BY_PERSON = frozenset({Status.FAILED, Status.TIMED_OUT})
-STARTABLE = frozenset({Status.QUEUED, Status.UP_FOR_RETRY})
 
 MAX_CRASHES = 3
 """A run whose worker died this often at one step is set aside: it is the likeliest cause."""

@@ -16,7 +16,6 @@ from report_orchestrator.domain.reports import Json, describe_report
 from report_orchestrator.domain.runs import (
     ENDED,
     LIVE,
-    STARTABLE,
     Position,
     Status,
     Step,
@@ -71,7 +70,10 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
         return self.filter(status__in=sorted(ENDED))
 
     def claimable(self, now: datetime) -> Self:
-        """Runs that a worker may take: those that may start, and those whose worker lost its lease."""
+        """Runs that any worker may take: those that may start, and those whose worker lost its lease.
+
+        Runs that wait for Fireant are left to the poller, which asks about many at once.
+        """
         return self.filter(
             Q(status=Status.QUEUED)
             | Q(status=Status.UP_FOR_RETRY, wake_at__lte=now)
@@ -201,6 +203,13 @@ class ReportRun(models.Model):
         return Status(self.status) in ENDED
 
     @property
+    def seconds(self) -> float | None:
+        """How long an ended run took from its first step, waiting included; None for one that has not ended or not begun."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return round((self.ended_at - self.started_at).total_seconds(), 1)
+
+    @property
     def client_reference(self) -> str:
         """What Fireant is told to know this submission by; the same for every repetition of it."""
         return f"{self.reference}-{self.submission}"
@@ -211,11 +220,10 @@ class ReportRun(models.Model):
         return result_path(report_key=self.report_key, run_date=self.run_date, reference=self.reference)
 
     def is_claimable(self, now: datetime) -> bool:
-        """Whether a worker may take this run now."""
+        """Whether a worker that was rung for this very run may take it now."""
         if self.status == Status.QUEUED:
             return True
-        takeable = self.status in STARTABLE or self.status == Status.RUNNING
-        return takeable and self.wake_at is not None and self.wake_at <= now
+        return not self.has_ended and self.wake_at is not None and self.wake_at <= now
 
     def write(self, **changes: object) -> None:
         """The guarded write: succeeds only while the row is as this instance knows it, and moves its version on.

@@ -14,10 +14,10 @@ import ipaddress
 import time
 from typing import TYPE_CHECKING, Self
 
-from report_orchestrator.sandbox.faults import FaultScript
+from report_orchestrator.sandbox.faults import FIREANT_FAULTS, FaultScript
 from report_orchestrator.sandbox.fireant_api import FireantApi
-from report_orchestrator.sandbox.fireant_server import FireantServer
 from report_orchestrator.sandbox.jobs import JobTable, SandboxJob, SandboxOptions
+from report_orchestrator.sandbox.server import SandboxServer
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -53,13 +53,13 @@ class FireantSandbox:
         if not (allow_remote or is_loopback(host)):
             raise ValueError(f"{host} can be reached from other machines: the sandbox is for this one only")
         self.options = options or SandboxOptions()
-        self.faults = FaultScript()
+        self.faults = FaultScript(FIREANT_FAULTS)
         self._jobs = JobTable(self.options, clock)
         self._api = FireantApi(self.options, self._jobs, self.faults)
         self._on_request = on_request
         self._host = host
         self._port = port
-        self._server: FireantServer | None = None
+        self._server: SandboxServer | None = None
 
     @property
     def url(self) -> str:
@@ -92,7 +92,9 @@ class FireantSandbox:
             OSError: the port is taken, or the address is not one of this machine.
         """
         if self._server is None:
-            self._server = FireantServer(self._host, self._port, self._api, self._on_request)
+            self._server = SandboxServer(
+                self._host, self._port, self._api, self._on_request, service="Fireant"
+            )
             self._port = self._server.server_port
             self._server.start()
         return self

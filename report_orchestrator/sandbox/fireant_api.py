@@ -8,7 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import unquote
@@ -22,7 +22,8 @@ from report_orchestrator.sandbox.answers import (
     json_answer,
     synthetic_result,
 )
-from report_orchestrator.sandbox.faults import ENDPOINTS, Endpoint, Fault, FaultScript, parse_fault
+from report_orchestrator.sandbox.exchange import Exchange, SandboxRequest
+from report_orchestrator.sandbox.faults import ENDPOINTS, Endpoint, Fault, FaultKind, FaultScript, parse_fault
 from report_orchestrator.sandbox.payloads import JobKind, PayloadRefusedError, parse_payload
 
 if TYPE_CHECKING:
@@ -32,24 +33,6 @@ RequestedEndpoint = Endpoint | Literal["sandbox", "unknown"]
 
 UNKNOWN_STATUS = "Hibernating"
 CUT_JSON = '{"data": {"status": "Fini'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxRequest:
-    """One request, read whole. `path` has no query; header names have the form `Idempotency-Key`."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """What to answer, and what is to go wrong on the way."""
-
-    answer: Answer
-    fault: Fault | None = None
 
 
 Action = Callable[["FireantApi", SandboxRequest, str], Answer]
@@ -68,7 +51,9 @@ class Route:
 class FireantApi:
     """Fireant's three endpoints, and the sandbox's own under `/sandbox`."""
 
-    def __init__(self, options: SandboxOptions, jobs: JobTable, faults: FaultScript) -> None:
+    def __init__(
+        self, options: SandboxOptions, jobs: JobTable, faults: FaultScript[Endpoint, FaultKind]
+    ) -> None:
         self._options = options
         self._jobs = jobs
         self._faults = faults
@@ -126,7 +111,7 @@ class FireantApi:
         # Header bytes reach us as Latin-1, so a key in any other letters is compared by its bytes.
         return hmac.compare_digest(wanted.encode(), given.encode("latin-1", "replace"))
 
-    def _spoiled(self, answer: Answer, fault: Fault | None) -> Answer:
+    def _spoiled(self, answer: Answer, fault: Fault[Endpoint, FaultKind] | None) -> Answer:
         match fault:
             case Fault(kind="malformed_json", text=text):
                 return bytes_answer((CUT_JSON if text is None else text).encode())
@@ -200,7 +185,7 @@ class FireantApi:
 
     def list_faults(self, request: SandboxRequest, argument: str) -> Answer:
         """Lists the faults that are still to come, and how often each happened."""
-        return json_answer(self._faults_document())
+        return json_answer(self._faults.document())
 
     def add_fault(self, request: SandboxRequest, argument: str) -> Answer:
         """Adds a fault."""
@@ -208,18 +193,11 @@ class FireantApi:
             self._faults.append(parse_fault(json.loads(request.body)))
         except (ValueError, RecursionError) as error:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-        return json_answer(self._faults_document(), status=HTTPStatus.CREATED)
+        return json_answer(self._faults.document(), status=HTTPStatus.CREATED)
 
     def refuse(self, request: SandboxRequest, argument: str) -> Answer:
         """Answers what no endpoint takes."""
         raise RefusedError(HTTPStatus.NOT_FOUND, f"there is no {request.method} {request.path} here")
-
-    def _faults_document(self) -> Mapping[str, object]:
-        fired = [
-            {"endpoint": endpoint, "kind": kind, "times": times}
-            for (endpoint, kind), times in self._faults.fired.items()
-        ]
-        return {"pending": [_given(fault) for fault in self._faults.pending()], "fired": fired}
 
 
 ROUTES = (
@@ -243,7 +221,7 @@ def _find_route(request: SandboxRequest) -> tuple[Route, str]:
     return NO_ROUTE, ""
 
 
-def _answer_of(fault: Fault) -> Answer:
+def _answer_of(fault: Fault[Endpoint, FaultKind]) -> Answer:
     status = fault.status or HTTPStatus.NOT_FOUND
     answer = error_answer(status, "the sandbox was told to answer so")
     if fault.text is not None:
@@ -251,10 +229,6 @@ def _answer_of(fault: Fault) -> Answer:
     if fault.retry_after is None:
         return answer
     return replace(answer, headers={**answer.headers, "Retry-After": fault.retry_after})
-
-
-def _given(fault: Fault) -> Mapping[str, object]:
-    return {name: value for name, value in asdict(fault).items() if value is not None}
 
 
 def _job_document(job: SandboxJob, progress: JobProgress) -> Mapping[str, object]:

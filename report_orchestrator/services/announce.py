@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 
 from django.db import router, transaction
@@ -17,15 +19,24 @@ def database() -> str:
 
 def run_event(event: str, run: ReportRun, **fields: object) -> None:
     """Announces something about a run, once the surrounding transaction has committed."""
-    told = {"run_id": run.pk, "report": run.report, "step": run.step, **fields}
+    told = {"run_id": run.pk, "report": run.report, "step": run.step, **_plain(fields)}
     transaction.on_commit(
-        partial(signals.run_event.send, sender=ReportRun, event=event, fields=told), using=database()
+        partial(signals.run_event.send_robust, sender=ReportRun, event=event, fields=told), using=database()
     )
+
+
+def _plain(fields: Mapping[str, object]) -> dict[str, object]:
+    """Instants as text: a listener gets plain values only."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()
+    }
 
 
 def schedule_event(event: str, **fields: object) -> None:
     """Announces something about the reports, once the surrounding transaction has committed."""
     transaction.on_commit(
-        partial(signals.schedule_event.send, sender=ReportSchedule, event=event, fields=fields),
+        partial(
+            signals.schedule_event.send_robust, sender=ReportSchedule, event=event, fields=_plain(fields)
+        ),
         using=database(),
     )

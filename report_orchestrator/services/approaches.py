@@ -33,9 +33,9 @@ def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
         schedule_event(
             "schedules_synced",
             approach=settings.scheduling_approach,
-            created=len(synced.created),
-            updated=len(synced.updated),
-            removed=len(synced.removed),
+            lines_created=len(synced.created),
+            lines_updated=len(synced.updated),
+            lines_removed=len(synced.removed),
         )
     return synced
 

@@ -118,14 +118,15 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
     reached = transition(
         run.position, outcome, now=now, policy=policy_of(lease.settings), jitter=random.random()
     )
+    ended = lease.attempt
     with transaction.atomic(using=database()):
-        _close(lease.attempt, outcome, reached, now)
+        _close(ended, outcome, reached, now)
         run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
         if run.status == Status.RUNNING:
             lease.attempt = RunStep.objects.create(
                 run=run, step=run.step, attempt=run.attempt, started_at=now
             )
-        _announce(run, lease.attempt, outcome, reached)
+        _announce(run, ended, reached)
 
 
 def _columns(
@@ -197,33 +198,24 @@ def _close(attempt: RunStep, outcome: Outcome, reached: Transition, now: datetim
     attempt.save(update_fields=["result", "error_code", "error", "metadata", "traceback", "ended_at"])
 
 
-def _announce(run: ReportRun, attempt: RunStep, outcome: Outcome, reached: Transition) -> None:
-    seconds = _elapsed(run.started_at, run.ended_at)
+def _announce(run: ReportRun, ended: RunStep, reached: Transition) -> None:
+    told: dict[str, object] = {"step": ended.step, "attempt": ended.attempt}
+    wrong = {"error_code": reached.code, "error": reached.error}
     match reached.status:
         case Status.SUCCEEDED:
-            run_event("run_succeeded", run, results_path=run.results_path, duration_s=seconds)
+            told |= {"results_path": run.results_path, "duration_s": _elapsed(run.started_at, run.ended_at)}
+            run_event("run_succeeded", run, **told)
         case Status.FAILED | Status.TIMED_OUT:
-            run_event(
-                f"run_{reached.status.value}",
-                run,
-                error_code=reached.code,
-                error=reached.error,
-                duration_s=seconds,
-            )
+            told |= {**wrong, "duration_s": _elapsed(run.started_at, run.ended_at)}
+            run_event(f"run_{reached.status.value}", run, **told)
         case Status.UP_FOR_RETRY:
-            run_event(
-                "step_retried",
-                run,
-                attempt=run.attempt,
-                failures=reached.failures,
-                error_code=reached.code,
-                error=reached.error,
-                wake_at=reached.wake_at,
-            )
+            told |= {**wrong, "failures": reached.failures, "wake_at": reached.wake_at}
+            run_event("step_retried", run, **told)
         case Status.DEFERRED:
-            run_event("run_deferred", run, polls=reached.polls, wake_at=reached.wake_at)
+            run_event("run_deferred", run, **told, polls=reached.polls, wake_at=reached.wake_at)
         case _:
-            run_event("step_completed", run, fireant_job_id=run.fireant_job_id or None)
+            told |= {"duration_s": _elapsed(ended.started_at, ended.ended_at)}
+            run_event("step_completed", run, **told, fireant_job_id=run.fireant_job_id)
 
 
 def _elapsed(start: datetime | None, end: datetime | None) -> float | None:

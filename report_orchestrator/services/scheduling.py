@@ -78,20 +78,24 @@ def on_time(settings: Settings) -> timedelta:
             return timedelta(minutes=2)
 
 
-def open_due_runs(*, ports: Ports, settings: Settings, schedules: ScheduleQuerySet | None = None) -> Opened:
+def open_due_runs(
+    *, ports: Ports, settings: Settings, schedules: ScheduleQuerySet | None = None, ring: bool = True
+) -> Opened:
     """Decides every time that has come since the last one decided: each becomes a run or a recorded skip, once.
 
-    `schedules` narrows it to some reports. Idempotent: called twice, or by two clusters at once, it opens nothing twice.
+    `schedules` narrows it to some reports; with `ring=False` no worker is told. Idempotent: called twice, or by two
+    clusters at once, it opens nothing twice.
     """
     opened = Opened()
     chosen = ReportSchedule.objects.all() if schedules is None else schedules
     now = ports.clock()
-    while batch := _decide_batch(chosen, now=now, settings=settings, opened=opened):
-        ports.queue.ring(opened.run_ids[:RUNG_AT_ONCE])
-        opened.run_ids.clear()
-        if batch < BATCH:
-            break
-    return opened
+    while True:
+        known = len(opened.run_ids)
+        decided = _decide_batch(chosen, now=now, settings=settings, opened=opened)
+        if ring:
+            ports.queue.ring(opened.run_ids[known : known + RUNG_AT_ONCE])
+        if decided < BATCH:
+            return opened
 
 
 def _decide_batch(schedules: ScheduleQuerySet, *, now: datetime, settings: Settings, opened: Opened) -> int:

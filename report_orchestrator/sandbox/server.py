@@ -1,4 +1,4 @@
-"""The sandbox's sockets: connections, threads, and the faults that only a socket can commit."""
+"""The sandboxes' sockets: connections, threads, and the faults that only a socket can commit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 
 from report_orchestrator.sandbox.answers import Answer, error_answer
+from report_orchestrator.sandbox.exchange import Exchange, SandboxApi, SandboxRequest
 from report_orchestrator.sandbox.faults import Fault
-from report_orchestrator.sandbox.fireant_api import Exchange, FireantApi, SandboxRequest
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
@@ -29,8 +31,11 @@ LINGER_FOR_NOTHING = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0
 SECONDS_FOR_A_CONNECTION_TO_END = 5.0
 
 
-class FireantServer(ThreadingHTTPServer):
-    """Serves the API. Knows its connections, so that it can end them all."""
+class SandboxServer(ThreadingHTTPServer):
+    """Serves an API, over HTTPS where there is a `tls` context. Knows its connections, so that it can end them all.
+
+    `service` is the name of what it stands in for, such as `Fireant`.
+    """
 
     # Windows would let two servers share one port.
     allow_reuse_address = sys.platform != "win32"
@@ -41,16 +46,25 @@ class FireantServer(ThreadingHTTPServer):
     request_queue_size = 1024
 
     def __init__(
-        self, host: str, port: int, api: FireantApi, on_request: Callable[[str], None] | None
+        self,
+        host: str,
+        port: int,
+        api: SandboxApi,
+        on_request: Callable[[str], None] | None,
+        *,
+        service: str,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.service = service
         self.api = api
+        self._tls = tls
         self.on_request = on_request
         self.stopping = threading.Event()
         self._connections: dict[threading.Thread, socket.socket] = {}
         super().__init__((host, port), _Handler)
         self._wake_up, self._woken = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, name="fireant-sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=f"{service.lower()}-sandbox", daemon=True)
 
     def server_bind(self) -> None:
         """Binds without asking the name service for this machine's name, which can take seconds."""
@@ -82,6 +96,13 @@ class FireantServer(ThreadingHTTPServer):
             while selector.select() and not self.stopping.is_set():
                 self.handle_request()
 
+    def get_request(self) -> tuple[Any, Any]:
+        """Accepts a connection. Its first read shakes hands, in its own thread, so that a slow client holds up nobody."""
+        connection, address = super().get_request()
+        if self._tls is None:
+            return connection, address
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serves one connection in a thread of its own."""
         thread = threading.Thread(
@@ -104,8 +125,8 @@ class FireantServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing of a client that left, and everything of a defect."""
-        if not isinstance(sys.exception(), ConnectionError):
-            logger.exception("The Fireant sandbox could not answer a request")
+        if not isinstance(sys.exception(), ConnectionError | SSLError):
+            logger.exception("The %s sandbox could not answer a request", self.service)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -114,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Head and body leave in separate writes, of which Nagle's algorithm would hold the second back for 40 ms.
     disable_nagle_algorithm = True
-    server: FireantServer
+    server: SandboxServer
 
     def answer_request(self) -> None:
         length = self._body_length()
@@ -125,19 +146,20 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < length:
             self.close_connection = True
             return
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         headers = {name.title(): value for name, value in self.headers.items()}
-        request = SandboxRequest(method=self.command, path=path, headers=headers, body=body)
+        request = SandboxRequest(method=self.command, path=path, query=query, headers=headers, body=body)
         exchange = self.server.api.exchange(request)
         try:
             self._deliver(exchange)
         finally:
             self._tell(path, exchange)
 
-    do_GET = do_POST = do_DELETE = answer_request  # noqa: N815 - names that the standard library looks for
+    # Names that the standard library looks for.
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer_request  # noqa: N815
 
     def version_string(self) -> str:
-        return "fireant-sandbox"
+        return f"{self.server.service.lower()}-sandbox"
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: requests are told to `on_request`, where there is one."""
@@ -176,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer) -> None:
         self._send_head(answer)
+        if self.command == "HEAD":
+            return
         for chunk in answer.chunks:
             self.wfile.write(chunk)
 

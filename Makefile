@@ -1,0 +1,36 @@
+# `make help` lists what there is. Everything works on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test quick format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "installing into $(VENV) (once; a minute or two)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the main job, end to end, on embedded defaults; stops what it starts
+	@$(BIN)/python -m tests.demo run
+
+serve: $(STAMP) ## the same left running, with the admin to log in to
+	@$(BIN)/python -m tests.demo serve
+
+test: $(STAMP) ## everything that must hold: format, lint, types, import contracts, migrations, tests
+	@BIN=$(BIN) sh .ci/gate
+
+quick: $(STAMP) ## the fast tests alone
+	@$(BIN)/python -m pytest -q -m "not acceptance" tests
+
+format: $(STAMP) ## rewrite the code in the one format
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+clean: ## remove what the other targets made
+	@rm -rf $(VENV) var dist build .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

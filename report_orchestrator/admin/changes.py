@@ -1,0 +1,48 @@
+"""What changed in the host's reports."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.admin.differences import in_a_table, in_one_line
+from report_orchestrator.admin.display import instant
+from report_orchestrator.admin.filters import NoticedFilter, ReportFilter
+from report_orchestrator.admin.readonly import ReadOnlyAdmin
+from report_orchestrator.models import ReportChange, ReportSchedule
+
+
+@admin.register(ReportChange)
+class ReportChangeAdmin(ReadOnlyAdmin[ReportChange]):
+    """Every difference that was noticed, newest first."""
+
+    list_display = ("noticed", "report", "kind", "difference", "source")
+    list_filter = (ReportFilter, NoticedFilter, "kind", "source")
+    list_select_related = ("schedule",)
+    search_fields = ("schedule__name", "=schedule__report_key")
+    search_help_text = _("A report's name, or its key.")
+    ordering = ("-noticed_at", "-pk")
+    sortable_by = ("noticed",)
+    fields = ("report", "kind", "noticed", "source", "whole_difference")
+    readonly_fields = fields
+
+    @admin.display(description=_("noticed"), ordering="noticed_at")
+    def noticed(self, change: ReportChange) -> str:
+        """When somebody or something noticed it."""
+        return instant(change.noticed_at)
+
+    @admin.display(description=_("report"))
+    def report(self, change: ReportChange) -> SafeString:
+        """The report, linked."""
+        return self.link_to_page(ReportSchedule, change.schedule_id, change.schedule)
+
+    @admin.display(description=_("before → after"))
+    def difference(self, change: ReportChange) -> SafeString:
+        """The fields that differ, cut to a line."""
+        return in_one_line(change)
+
+    @admin.display(description=_("before → after"))
+    def whole_difference(self, change: ReportChange) -> SafeString:
+        """The fields that differ, whole."""
+        return in_a_table(change)

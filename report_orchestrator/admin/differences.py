@@ -1,0 +1,86 @@
+"""What a change changed, field by field, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.core.exceptions import FieldDoesNotExist
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext
+
+from report_orchestrator.admin.display import NOTHING
+from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+
+STATES = {state.value: state.label for state in ScheduleState}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field before and after, as a person reads it."""
+
+    name: str
+    before: str
+    after: str
+
+
+def differences(change: ReportChange) -> Iterator[Difference]:
+    """The fields of a change, in the order in which they were recorded."""
+    for field in dict.fromkeys([*change.before, *change.after]):
+        before, after = (_read(field, values) for values in (change.before, change.after))
+        if before != after:
+            yield Difference(name=_label(field), before=before, after=after)
+
+
+def in_one_line(change: ReportChange) -> SafeString:
+    """The differences for a list, long ones cut."""
+    return format_html_join(
+        "; ",
+        '{}: <del class="ro-before">{}</del> → <ins class="ro-after">{}</ins>',
+        (
+            (one.name, Truncator(one.before).chars(60), Truncator(one.after).chars(60))
+            for one in differences(change)
+        ),
+    )
+
+
+def in_a_table(change: ReportChange) -> SafeString:
+    """The differences for the change's own page, whole."""
+    rows = format_html_join(
+        "",
+        '<tr><th scope="row">{}</th><td><del class="ro-before">{}</del></td><td><ins class="ro-after">{}</ins></td></tr>',
+        ((one.name, one.before, one.after) for one in differences(change)),
+    )
+    return format_html(
+        '<table class="ro-table"><thead><tr><th scope="col">{}</th><th scope="col">{}</th><th scope="col">{}</th></tr>'
+        "</thead><tbody>{}</tbody></table>",
+        gettext("Field"),
+        gettext("Before"),
+        gettext("After"),
+        rows,
+    )
+
+
+def _label(field: str) -> str:
+    try:
+        return str(ReportSchedule._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
+    except FieldDoesNotExist:
+        return field
+
+
+def _read(field: str, values: dict[str, object]) -> str:
+    value = values.get(field)
+    match value:
+        case None:
+            return NOTHING
+        case "":
+            return gettext("empty")
+        case str() if field == "state":
+            return str(STATES.get(value, value))
+        case str():
+            return value
+        case _:
+            return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,144 @@
+"""Filters that an index answers, whatever the number of runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.domain.runs import ENDED, LIVE, RETRYABLE_BY_PERSON, Status
+from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+    Lookups: TypeAlias = list[tuple[str, _StrPromise | str]]
+
+
+class StatusFilter(SimpleListFilter):
+    """One status, or one of the two groups that people ask for."""
+
+    title = _("status")
+    parameter_name = "status"
+
+    GROUPS = {"unfinished": sorted(LIVE), "stopped": sorted(RETRYABLE_BY_PERSON)}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        """The groups, then the statuses."""
+        groups: Lookups = [("stopped", _("needs a person")), ("unfinished", _("has not ended"))]
+        return groups + [(status.value, label) for status, label in STATUS_LABELS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ReportRun]) -> QuerySet[ReportRun]:
+        """The runs that stand there."""
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        if chosen in self.GROUPS:
+            return queryset.filter(status__in=self.GROUPS[chosen])
+        return queryset.filter(status=chosen)
+
+
+class StepFilter(SimpleListFilter):
+    """The step at which a run stands, or stopped. Runs that succeeded are past all steps, and far too many to sift."""
+
+    title = _("stands at")
+    parameter_name = "step"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        """The steps, in order."""
+        return [(step.value, label) for step, label in STEP_LABELS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ReportRun]) -> QuerySet[ReportRun]:
+        """The runs at that step."""
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        return queryset.filter(status__in=[*LIVE, *ENDED - {Status.SUCCEEDED}], step=chosen)
+
+
+class LatelyFilter(SimpleListFilter):
+    """Rows of the last hour, day, week or month."""
+
+    SPANS = {
+        "hour": timedelta(hours=1),
+        "day": timedelta(days=1),
+        "week": timedelta(weeks=1),
+        "month": timedelta(days=30),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        """The spans, shortest first."""
+        return [
+            ("hour", _("in the last hour")),
+            ("day", _("in the last 24 hours")),
+            ("week", _("in the last 7 days")),
+            ("month", _("in the last 30 days")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows within the span."""
+        span = self.SPANS.get(self.value() or "")
+        return queryset if span is None else self.since(queryset, timezone.now() - span)
+
+    def since(self, queryset: QuerySet[Any], start: datetime) -> QuerySet[Any]:
+        """The rows from `start` on."""
+        raise NotImplementedError
+
+
+class OpenedFilter(LatelyFilter):
+    """Runs opened lately."""
+
+    title = _("opened")
+    parameter_name = "opened"
+
+    def since(self, queryset: QuerySet[Any], start: datetime) -> QuerySet[Any]:
+        """The runs opened from `start` on."""
+        # The index on when a run was opened begins with its status: naming all of them lets it answer.
+        return queryset.filter(status__in=list(Status), created_at__gte=start)
+
+
+class NoticedFilter(LatelyFilter):
+    """Changes noticed lately."""
+
+    title = _("noticed")
+    parameter_name = "noticed"
+
+    def since(self, queryset: QuerySet[Any], start: datetime) -> QuerySet[Any]:
+        """The changes noticed from `start` on."""
+        return queryset.filter(noticed_at__gte=start)
+
+
+class ReportFilter(SimpleListFilter):
+    """One report, chosen on its own page or in a list: a list of all reports here would be as long as there are reports."""
+
+    title = _("report")
+    parameter_name = "report"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        """The chosen report only, so that the page says which it is and can let go of it."""
+        chosen = self.value()
+        if chosen is None:
+            return []
+        report = ReportSchedule.objects.filter(pk=_key(chosen)).first()
+        # Without a choice Django would drop the filter, and show all reports' rows as if they were this one's.
+        return [(chosen, str(report) if report else _("no such report"))]
+
+    def value(self) -> str | None:
+        """The chosen report's key; Django asks for it before and after it knows the choices."""
+        return self.used_parameters.get(self.parameter_name)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of that report."""
+        chosen = self.value()
+        return queryset if chosen is None else queryset.filter(schedule=_key(chosen))
+
+
+def _key(chosen: str) -> int:
+    """A key out of an address, which may hold anything; 0 is no row's."""
+    return int(chosen) if chosen.isdecimal() and len(chosen) < 19 else 0

@@ -1,0 +1,67 @@
+"""`manage.py orchestrator_status`: where everything stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.management.base import OrchestratorCommand
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.overview import Overview, overview
+
+
+class Command(OrchestratorCommand):
+    """A moment's picture of reports, runs and workers."""
+
+    help = "Shows reports by state, runs by status, what is due next, how many workers are alive and what waits the longest."
+    examples = """examples:
+  manage.py orchestrator_status
+  manage.py orchestrator_status --format json
+
+exit status: 0 well, 1 it failed, 2 used wrongly"""
+
+    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
+        """Reads and tells."""
+        picture = overview(ports=ports)
+        if options["format"] == "json":
+            self.answer({"approach": settings.scheduling_approach, **_as_dict(picture)})
+        else:
+            self._tell(picture, settings)
+        return False
+
+    def _tell(self, picture: Overview, settings: Settings) -> None:
+        self.table(
+            "",
+            ("what", "how it stands"),
+            [
+                ("approach", settings.scheduling_approach),
+                ("reports", _counted(picture.reports)),
+                ("runs under way", _counted(picture.live_runs)),
+                ("runs ended in 24 h", _counted(picture.ended_last_day)),
+                ("oldest run under way", picture.oldest_live_run),
+                ("most overdue", picture.most_overdue),
+                ("workers alive", picture.workers_alive or "none: start one with python manage.py qcluster"),
+                ("last tick", picture.last_tick or "never"),
+                ("last discovery", picture.last_discovery or "never: run python manage.py discover_reports"),
+            ],
+        )
+        self.table("", ("due next", "at"), picture.next_due)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _as_dict(picture: Overview) -> dict[str, object]:
+    return {
+        "reports": dict(picture.reports),
+        "live_runs": dict(picture.live_runs),
+        "ended_last_day": dict(picture.ended_last_day),
+        "next_due": [{"report": report, "at": at} for report, at in picture.next_due],
+        "oldest_live_run": picture.oldest_live_run,
+        "most_overdue_seconds": picture.most_overdue,
+        "workers_alive": picture.workers_alive,
+        "last_tick": picture.last_tick,
+        "last_discovery": picture.last_discovery,
+    }

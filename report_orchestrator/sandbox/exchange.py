@@ -1,0 +1,37 @@
+"""One request and its answer, as the sandboxes' sockets and their APIs hand them to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from report_orchestrator.sandbox.answers import Answer
+from report_orchestrator.sandbox.faults import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxRequest:
+    """One request, read whole. `path` has no query; header names have the form `Idempotency-Key`."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What to answer, and what is to go wrong on the way."""
+
+    answer: Answer
+    fault: Fault[Any, Any] | None = None
+
+
+class SandboxApi(Protocol):
+    """A sandbox without its sockets."""
+
+    def exchange(self, request: SandboxRequest) -> Exchange:
+        """Does what the request asks. Called from many threads at once."""
+        ...

@@ -1,0 +1,280 @@
+"""In-memory fakes of the ports, for our tests and for those of a host: each passes the same contract suite as the real adapter.
+
+`fake_ports()` gives a set of them around a clock that moves only when it is told to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+from report_orchestrator.domain.payload import Payload, build_payload
+from report_orchestrator.domain.reports import (
+    EventKind,
+    GeoEvent,
+    Modifier,
+    Report,
+    ReportSummary,
+    kind_of,
+)
+from report_orchestrator.exceptions import OrchestratorError, ReportNotFoundError
+from report_orchestrator.ports import (
+    JobState,
+    JobStatus,
+    Ports,
+    QueueSchedule,
+    ScheduleSync,
+    StoredResult,
+)
+
+START = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        """The time that it shows."""
+        return self.now
+
+    def advance(self, **units: float) -> datetime:
+        """Moves it on, as `timedelta(**units)`; returns the new time."""
+        self.now += timedelta(**units)
+        return self.now
+
+
+def geo_report(key: str = "1", **changes: object) -> Report:
+    """A report that can run: one geographic area."""
+    area = GeoEvent(
+        id=1,
+        name="South Florida",
+        description="",
+        is_valid=True,
+        country="US",
+        area="FL",
+        subarea="Miami-Dade",
+        subarea2=None,
+    )
+    report = Report(
+        key=key,
+        id=int(key) if key.isdigit() else key,
+        name="Windstorm accumulation",
+        event_group_id=1,
+        events=(area,),
+        fields={"name": "Windstorm accumulation", "peril": "WS"},
+    )
+    return replace(report, **changes)  # type: ignore[arg-type]  # any field of a report
+
+
+def summary_of(report: Report, *, cron: str = "0 * * * *", **changes: object) -> ReportSummary:
+    """What discovery would see of a report."""
+    kinds = frozenset(kind_of(event) for event in report.events)
+    summary = ReportSummary(
+        key=report.key,
+        name=report.name,
+        cron=cron,
+        enabled=True,
+        event_kinds=None if report.event_group_id is None else kinds,
+    )
+    return replace(summary, **changes)  # type: ignore[arg-type]  # any field of a summary
+
+
+@dataclass(slots=True)
+class FakeReports:
+    """A `ReportSource` over two dicts, which a test changes as a host's people would."""
+
+    reports: dict[str, Report] = field(default_factory=dict)
+    found: dict[str, ReportSummary] = field(default_factory=dict)
+    modifiers: dict[date, Modifier] = field(default_factory=dict)
+    label: str = "fake.Report"
+    has_change_stamp: bool = True
+
+    def add(self, report: Report, **summary: object) -> Report:
+        """Puts a report into the host."""
+        self.reports[report.key] = report
+        self.found[report.key] = summary_of(report, **summary)  # type: ignore[arg-type]
+        return report
+
+    def change(self, key: str, **changes: object) -> None:
+        """Changes what discovery sees of a report."""
+        self.found[key] = replace(self.found[key], **changes)  # type: ignore[arg-type]
+
+    def remove(self, key: str) -> None:
+        """Deletes a report from the host."""
+        del self.reports[key], self.found[key]
+
+    def public_id(self, key: str) -> int | str:
+        """The key as JSON carries it."""
+        return int(key) if key.isdigit() else key
+
+    def summaries(self, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
+        """All reports or some, in the order of their keys."""
+        wanted = self.found if keys is None else self.found.keys() & set(keys)
+        yield from (self.found[key] for key in sorted(wanted))
+
+    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
+        """Those with a later stamp."""
+        for summary in self.summaries():
+            if summary.updated_at is not None and summary.updated_at > stamp:
+                yield summary
+
+    def load(self, key: str) -> Report:
+        """One report whole."""
+        try:
+            return self.reports[key]
+        except KeyError as error:
+            raise ReportNotFoundError(f"There is no report {key}.") from error
+
+    def modifier_for(self, key: str, run_date: date) -> Modifier:
+        """The date's modifier, made once."""
+        self.load(key)
+        made = Modifier(id=len(self.modifiers) + 1, as_at_date=run_date, fx_date=run_date)
+        return self.modifiers.setdefault(run_date, made)
+
+
+@dataclass(slots=True)
+class FakeJobs:
+    """A `JobLedger` that remembers its rows."""
+
+    rows: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+
+    def record(self, *, report_key: str, modifier_key: str, fireant_job_id: str) -> str:
+        """Writes once for each job."""
+        row = self.rows.setdefault(
+            (report_key, fireant_job_id), {"key": str(len(self.rows) + 1), "modifier": modifier_key}
+        )
+        return row["key"]
+
+    def note_end(self, *, report_key: str, fireant_job_id: str, status: str, results_url: str) -> None:
+        """Writes how it ended."""
+        self.rows[report_key, fireant_job_id] |= {"status": status, "results_url": results_url}
+
+
+@dataclass(slots=True)
+class FakeFireant:
+    """A `Fireant` whose answers a test scripts: what stands in `failures` for a method is raised, first in, first out."""
+
+    submitted: list[tuple[EventKind, Payload, str]] = field(default_factory=list)
+    statuses: dict[str, list[JobStatus]] = field(default_factory=lambda: defaultdict(list))
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    failures: dict[str, list[OrchestratorError | BaseException]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    asked: list[str] = field(default_factory=list)
+
+    def fail(self, method: str, *errors: BaseException) -> None:
+        """Has the next calls of a method raise these."""
+        self.failures[method].extend(errors)
+
+    def answer(self, job_id: str, *states: JobState) -> None:
+        """Queues states for a job; when they are used up, it is finished."""
+        self.statuses[job_id].extend(JobStatus(state=state, reported=state.value) for state in states)
+
+    def submit(self, kind: EventKind, payload: Payload, *, reference: str) -> str:
+        """Takes a job."""
+        self._raise_scripted("submit")
+        self.submitted.append((kind, payload, reference))
+        return str(100 + len(self.submitted))
+
+    def status(self, job_id: str) -> JobStatus:
+        """The next state of its script."""
+        self.asked.append(job_id)
+        self._raise_scripted("status")
+        script = self.statuses[job_id]
+        return script.pop(0) if script else JobStatus(state=JobState.FINISHED, reported="Finished")
+
+    @contextmanager
+    def results(self, job_id: str) -> Iterator[Iterator[bytes]]:
+        """Its body."""
+        self._raise_scripted("results")
+        yield iter([self.bodies.get(job_id, b'{"results": []}')])
+
+    def _raise_scripted(self, method: str) -> None:
+        if self.failures[method]:
+            raise self.failures[method].pop(0)
+
+
+@dataclass(slots=True)
+class FakeStore:
+    """A `ResultStore` in a dict."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    failures: list[BaseException] = field(default_factory=list)
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+        """Keeps the first content of a path."""
+        if self.failures:
+            raise self.failures.pop(0)
+        if path not in self.files:
+            self.files[path] = b"".join(chunks)
+        content = self.files[path]
+        return StoredResult(
+            location=f"memory://{path}", size=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
+
+
+@dataclass(slots=True)
+class FakeQueue:
+    """A `TaskQueue` that remembers its bells and lines."""
+
+    rung: list[int] = field(default_factory=list)
+    lines: dict[str, QueueSchedule] = field(default_factory=dict)
+    workers: int = 1
+
+    def ring(self, run_ids: Sequence[int]) -> None:
+        """Remembers."""
+        self.rung.extend(run_ids)
+
+    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
+        """Makes the lines exactly these."""
+        before = self.lines
+        self.lines = {line.name: line for line in wanted}
+        updated: Mapping[str, str] = {
+            name: "changed" for name, line in self.lines.items() if name in before and before[name] != line
+        }
+        return ScheduleSync(
+            created=tuple(name for name in self.lines if name not in before),
+            updated=updated,
+            removed=tuple(name for name in before if name not in self.lines),
+            unchanged=len(self.lines.keys() & before.keys()) - len(updated),
+        )
+
+    def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
+        """Moves a line."""
+        self.lines[name] = replace(self.lines[name], next_run_at=next_run_at)
+
+    def workers_alive(self) -> int:
+        """As many as the test says."""
+        return self.workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakePorts:
+    """The fakes by their own types, and `ports` to hand to a service."""
+
+    reports: FakeReports = field(default_factory=FakeReports)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
+    fireant: FakeFireant = field(default_factory=FakeFireant)
+    store: FakeStore = field(default_factory=FakeStore)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    @property
+    def ports(self) -> Ports:
+        """The same, as the services take them."""
+        return Ports(
+            reports=self.reports,
+            jobs=self.jobs,
+            fireant=self.fireant,
+            store=self.store,
+            queue=self.queue,
+            build_payload=build_payload,
+            clock=self.clock,
+        )

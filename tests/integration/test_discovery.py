@@ -1,0 +1,153 @@
+"""The host's reports become rows, and differences become changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models.changes import ChangeKind
+from report_orchestrator.services.discovery import Discovery, discover, refresh
+from report_orchestrator.testing import START, FakePorts, geo_report
+
+pytestmark = pytest.mark.django_db
+
+
+def kinds(found: Discovery) -> list[str]:
+    return [change.kind.value for change in found.changes]
+
+
+def row(key: str = "1") -> ReportSchedule:
+    return ReportSchedule.objects.get(report_key=key)
+
+
+def known(fakes: FakePorts, count: int = 1) -> None:
+    for number in range(1, count + 1):
+        fakes.reports.add(geo_report(str(number)))
+    discover(ports=fakes.ports)
+
+
+def test_a_new_report_becomes_a_row_that_is_due(fakes: FakePorts) -> None:
+    known(fakes)
+    assert (row().state, row().next_run_at) == (ScheduleState.ACTIVE, START + timedelta(hours=1))
+    assert ReportChange.objects.get().kind == ChangeKind.NEW
+
+
+def test_a_second_discovery_changes_nothing_and_says_so(fakes: FakePorts) -> None:
+    known(fakes)
+    before = ReportSchedule.objects.values().get()
+    fakes.clock.advance(minutes=5)
+    assert discover(ports=fakes.ports).changes == []
+    assert ReportSchedule.objects.values().get() == before
+    assert ReportChange.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "before", "after"),
+    [
+        ({"name": "New"}, "renamed", {"name": "Windstorm accumulation"}, {"name": "New"}),
+        ({"cron": "5 * * * *"}, "retimed", {"cron": "0 * * * *"}, {"cron": "5 * * * *"}),
+        ({"timezone": "Asia/Tokyo"}, "retimed", {"timezone": ""}, {"timezone": "Asia/Tokyo"}),
+        ({"priority": 20}, "reprioritised", {"priority": 0}, {"priority": 20}),
+        ({"enabled": False}, "disabled", {"state": "active"}, {"state": "disabled"}),
+        ({"cron": ""}, "retimed", {"cron": "0 * * * *"}, {"cron": ""}),
+    ],
+)
+def test_a_difference_is_recorded_with_before_and_after(
+    fakes: FakePorts,
+    change: dict[str, object],
+    kind: str,
+    before: dict[str, object],
+    after: dict[str, object],
+) -> None:
+    known(fakes)
+    fakes.reports.change("1", **change)
+    found = discover(ports=fakes.ports)
+    assert kinds(found) == [kind]
+    recorded = ReportChange.objects.order_by("pk").last()
+    assert recorded is not None
+    assert (recorded.kind, recorded.before, recorded.after) == (kind, before, after)
+
+
+def test_several_differences_of_one_report_are_several_changes(fakes: FakePorts) -> None:
+    known(fakes)
+    fakes.reports.change("1", name="New", cron="5 * * * *", enabled=False)
+    assert kinds(discover(ports=fakes.ports)) == ["renamed", "retimed", "disabled"]
+
+
+def test_a_report_that_cannot_run_is_quarantined_with_the_reason_and_repaired_later(
+    fakes: FakePorts,
+) -> None:
+    known(fakes)
+    fakes.reports.change("1", cron="99 99 99 99 99")
+    assert kinds(discover(ports=fakes.ports)) == ["retimed", "quarantined"]
+    assert (row().state, row().problem_code, row().next_run_at) == ("quarantined", "invalid_cron", None)
+    assert "report 1 (Windstorm accumulation)" in row().problem
+    fakes.reports.change("1", cron="0 * * * *")
+    assert kinds(discover(ports=fakes.ports)) == ["retimed", "repaired"]
+    assert (row().state, row().problem) == ("active", "")
+
+
+def test_a_zone_that_does_not_exist_quarantines(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), timezone="Mars/Olympus")
+    assert kinds(discover(ports=fakes.ports)) == ["new", "quarantined"]
+    assert "Mars/Olympus" in row().problem
+
+
+def test_a_disabled_report_that_is_enabled_again_starts_from_now(fakes: FakePorts) -> None:
+    known(fakes)
+    fakes.reports.change("1", enabled=False)
+    discover(ports=fakes.ports)
+    assert row().next_run_at is None
+    fakes.clock.advance(hours=5)
+    fakes.reports.change("1", enabled=True)
+    assert kinds(discover(ports=fakes.ports)) == ["enabled"]
+    assert row().next_run_at == START + timedelta(hours=6)
+    assert row().decided_until == START + timedelta(hours=5)
+
+
+def test_a_report_that_is_gone_is_retired_and_comes_back_as_new(fakes: FakePorts) -> None:
+    known(fakes, 2)
+    report = fakes.reports.reports["2"]
+    fakes.reports.remove("2")
+    assert kinds(discover(ports=fakes.ports)) == ["removed"]
+    assert (row("2").state, row("2").next_run_at) == ("removed", None)
+    fakes.reports.add(report)
+    assert kinds(discover(ports=fakes.ports)) == ["new"]
+    assert row("2").state == "active"
+
+
+def test_an_empty_table_removes_nothing_until_a_person_accepts_it(fakes: FakePorts) -> None:
+    known(fakes, 10)
+    for key in list(fakes.reports.reports):
+        fakes.reports.remove(key)
+    found = discover(ports=fakes.ports)
+    assert (len(found.held_removals), found.changes) == (10, [])
+    assert ReportSchedule.objects.present().count() == 10
+    accepted = discover(ports=fakes.ports, accept_removals=True)
+    assert kinds(accepted) == ["removed"] * 10
+    assert ReportSchedule.objects.present().count() == 0
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"))
+    assert kinds(discover(ports=fakes.ports, dry_run=True)) == ["new"]
+    assert not ReportSchedule.objects.exists()
+
+
+def test_a_refresh_touches_only_the_reports_that_it_is_told_of(fakes: FakePorts) -> None:
+    known(fakes, 3)
+    fakes.reports.change("1", name="A")
+    fakes.reports.change("2", name="B")
+    fakes.reports.remove("3")
+    assert kinds(refresh(["1", "3"], ports=fakes.ports)) == ["renamed", "removed"]
+    assert (row("1").name, row("2").name, row("3").state) == ("A", "Windstorm accumulation", "removed")
+
+
+def test_keys_of_any_kind_name_a_report(fakes: FakePorts) -> None:
+    for key in ("6f9619ff-8b86-d011-b42d-00c04fc964ff", "north/sea é", "12"):
+        fakes.reports.add(geo_report(key))
+    discover(ports=fakes.ports)
+    assert ReportSchedule.objects.count() == 3
+    assert discover(ports=fakes.ports).changes == []

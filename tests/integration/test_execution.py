@@ -1,0 +1,318 @@
+"""Claim, step, outcome, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.reports import EventKind
+from report_orchestrator.domain.runs import Status, Step
+from report_orchestrator.exceptions import (
+    ConfigurationError,
+    FireantError,
+    LeaseLostError,
+    SubmissionUnknownError,
+    TransientError,
+)
+from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.ports import JobState
+from report_orchestrator.services import execution
+from report_orchestrator.services.execution import advance
+from report_orchestrator.services.polling import poll_due
+from report_orchestrator.testing import FakePorts
+from tests.conftest import SettingsFactory
+from tests.integration.conftest import NewRun
+
+pytestmark = pytest.mark.django_db
+SETTINGS = SettingsFactory.make(FIREANT_API_KEY="s3cr3t")
+
+
+def steps_of(run: ReportRun) -> list[tuple[str, int, str]]:
+    return list(run.steps.order_by("pk").values_list("step", "attempt", "result"))
+
+
+def go(run: ReportRun, fakes: FakePorts, settings: Settings = SETTINGS) -> ReportRun:
+    advance(run.pk, ports=fakes.ports, settings=settings)
+    run.refresh_from_db()
+    return run
+
+
+def poll(run: ReportRun, fakes: FakePorts, settings: Settings = SETTINGS) -> ReportRun:
+    poll_due(ports=fakes.ports, settings=settings, until=fakes.clock.now + timedelta(seconds=1))
+    run.refresh_from_db()
+    return run
+
+
+def test_one_message_takes_a_run_through_all_five_steps(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.bodies["101"] = b'{"results": [1]}'
+    run = go(new_run(), fakes)
+    assert run.status == Status.SUCCEEDED
+    assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
+    assert fakes.store.files == {run.result_path: b'{"results": [1]}'}
+    assert (run.fireant_job_id, run.result_size, run.results_path) == (
+        "101",
+        16,
+        f"memory://{run.result_path}",
+    )
+    assert fakes.jobs.rows[("1", "101")]["status"] == "Finished"
+    [(kind, payload, reference)] = fakes.fireant.submitted
+    assert (kind, reference) == (EventKind.GEO, f"{run.reference}-1")
+    assert run.payload.body == payload
+
+
+def test_a_waiting_run_is_a_row_without_a_worker(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.QUEUED)
+    run = go(new_run(), fakes)
+    assert (run.status, run.step, run.worker, run.polls) == (
+        Status.DEFERRED,
+        Step.JOB_COMPLETION_STATUS,
+        "",
+        1,
+    )
+    assert run.wake_at is not None
+    assert run.wake_at > fakes.clock.now
+
+
+def test_a_doubled_message_does_nothing(new_run: NewRun, fakes: FakePorts) -> None:
+    run = go(new_run(), fakes)
+    assert not advance(run.pk, ports=fakes.ports, settings=SETTINGS)
+    assert len(fakes.fireant.submitted) == 1
+
+
+def test_a_message_for_a_run_that_is_not_there_does_nothing(fakes: FakePorts) -> None:
+    assert not advance(4711, ports=fakes.ports, settings=SETTINGS)
+
+
+def test_polls_count_and_keep_one_row_of_the_timeline(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.QUEUED, JobState.RUNNING, JobState.RUNNING)
+    run = go(new_run(), fakes)
+    for polls in (2, 3):
+        fakes.clock.advance(seconds=70)
+        assert poll(run, fakes).polls == polls
+        assert run.status == Status.DEFERRED
+    fakes.clock.advance(seconds=70)
+    assert poll(run, fakes).status == Status.QUEUED
+    assert fakes.queue.rung[-1] == run.pk
+    run = go(run, fakes)
+    assert run.status == Status.SUCCEEDED
+    assert (Step.JOB_COMPLETION_STATUS, 1, "completed") in steps_of(run)
+    assert len(steps_of(run)) == len(Step)
+
+
+def test_a_poll_before_its_time_is_not_made(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.QUEUED)
+    run = go(new_run(), fakes)
+    fakes.clock.advance(seconds=10)
+    assert poll(run, fakes).polls == 1
+
+
+def test_a_job_that_never_ends_times_out(new_run: NewRun, fakes: FakePorts) -> None:
+    settings = SettingsFactory.make(MAX_POLL_ATTEMPTS=3)
+    fakes.fireant.answer("101", *[JobState.RUNNING] * 9)
+    run = go(new_run(), fakes, settings)
+    for _ in range(2):
+        fakes.clock.advance(seconds=70)
+        run = poll(run, fakes, settings)
+    assert (run.status, run.polls, run.error_code) == (Status.TIMED_OUT, 3, "poll_attempts_used_up")
+    assert run.wake_at is None
+
+
+def test_a_failed_job_ends_the_run_with_fireants_reason(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.FAILED)
+    run = go(new_run(), fakes)
+    assert (run.status, run.error_code) == (Status.FAILED, "fireant_job_failed")
+    assert "Fireant job 101 of report 1 (Windstorm accumulation) failed" in run.error
+    assert fakes.jobs.rows[("1", "101")]["status"] == "Failed"
+
+
+def test_an_unknown_status_is_no_end(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.UNKNOWN)
+    assert go(new_run(), fakes).status == Status.DEFERRED
+
+
+def test_a_transient_failure_is_tried_again_at_its_step_and_not_before_it(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.fireant.fail("results", TransientError("it broke off", code="result_cut_short"))
+    run = go(new_run(), fakes)
+    assert (run.status, run.step, run.failures) == (Status.UP_FOR_RETRY, Step.RESULTS_STORAGE, 1)
+    assert not advance(run.pk, ports=fakes.ports, settings=SETTINGS)
+    fakes.clock.advance(seconds=11)
+    run = go(run, fakes)
+    assert run.status == Status.SUCCEEDED
+    assert len(fakes.fireant.submitted) == 1
+    assert steps_of(run)[-2:] == [("results_storage", 1, "retried"), ("results_storage", 2, "completed")]
+
+
+def test_retries_run_out(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.fail("submit", *[TransientError("busy", code="fireant_503")] * 9)
+    run = new_run()
+    for _ in range(4):
+        run = go(run, fakes)
+        fakes.clock.advance(hours=2)
+    assert (run.status, run.error, run.attempt) == (Status.FAILED, "busy (tried 4 times)", 4)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FireantError("refused", code="fireant_422"), "fireant_422"),
+        (ConfigurationError("wrong key"), "configuration"),
+    ],
+)
+def test_a_definite_failure_is_not_tried_again(
+    new_run: NewRun, fakes: FakePorts, error: Exception, code: str
+) -> None:
+    fakes.fireant.fail("submit", error)
+    run = go(new_run(), fakes)
+    assert (run.status, run.error_code, run.step) == (Status.FAILED, code, Step.EXTERNAL_JOB_SUBMISSION)
+
+
+def test_an_error_that_nobody_foresaw_is_recorded_with_its_traceback_and_retried(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.fireant.fail("submit", ZeroDivisionError("with key s3cr3t"))
+    run = go(new_run(), fakes)
+    assert (run.status, run.error_code) == (Status.UP_FOR_RETRY, "unexpected")
+    attempt = run.steps.get(step=Step.EXTERNAL_JOB_SUBMISSION)
+    assert "ZeroDivisionError" in attempt.traceback
+    assert "s3cr3t" not in attempt.traceback + attempt.error + run.error
+
+
+def test_a_lost_worker_is_rescued_once_its_lease_ran_out(new_run: NewRun, fakes: FakePorts) -> None:
+    class Killed(BaseException):
+        pass
+
+    fakes.fireant.fail("results", Killed())
+    run = new_run()
+    with pytest.raises(Killed):
+        go(run, fakes)
+    run.refresh_from_db()
+    assert run.status == Status.RUNNING
+    assert not advance(run.pk, ports=fakes.ports, settings=SETTINGS)
+    fakes.clock.advance(seconds=121)
+    run = go(run, fakes)
+    assert run.status == Status.SUCCEEDED
+    assert steps_of(run)[-2:] == [("results_storage", 1, "lost"), ("results_storage", 2, "completed")]
+    assert len(fakes.fireant.submitted) == 1
+
+
+def test_a_run_that_kills_its_workers_is_set_aside(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.fail("results", *[KeyboardInterrupt()] * 9)
+    run = new_run()
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            go(run, fakes)
+        fakes.clock.advance(seconds=121)
+    run = go(run, fakes)
+    assert (run.status, run.error_code) == (Status.FAILED, "set_aside")
+    assert fakes.fireant.failures["results"]  # it was not started a fourth time
+
+
+def test_a_submission_without_an_answer_is_repeated_under_the_same_reference(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.fireant.fail("submit", SubmissionUnknownError("no answer"))
+    run = go(new_run(), fakes)
+    assert run.status == Status.UP_FOR_RETRY
+    fakes.clock.advance(seconds=11)
+    run = go(run, fakes)
+    assert run.status == Status.SUCCEEDED
+    assert run.possibly_submitted_twice
+    assert [reference for _kind, _payload, reference in fakes.fireant.submitted] == [run.client_reference]
+
+
+def test_a_submission_without_an_answer_waits_for_a_person_where_the_settings_say_so(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    hold = SettingsFactory.make(FIREANT_ON_UNKNOWN="hold")
+    fakes.fireant.fail("submit", SubmissionUnknownError("no answer"))
+    run = go(new_run(), fakes, hold)
+    assert (run.status, run.error_code) == (Status.FAILED, "submission_unknown")
+    assert run.client_reference in run.error
+
+
+def test_a_worker_killed_in_mid_submission_is_held_too(new_run: NewRun, fakes: FakePorts) -> None:
+    hold = SettingsFactory.make(FIREANT_ON_UNKNOWN="hold")
+    fakes.fireant.fail("submit", KeyboardInterrupt())
+    run = new_run()
+    with pytest.raises(KeyboardInterrupt):
+        go(run, fakes, hold)
+    fakes.clock.advance(seconds=121)
+    run = go(run, fakes, hold)
+    assert (run.status, run.error_code) == (Status.FAILED, "submission_unknown")
+    assert fakes.fireant.submitted == []
+
+
+def test_a_late_writer_changes_nothing(new_run: NewRun, fakes: FakePorts) -> None:
+    run = new_run()
+    late = ReportRun.objects.get(pk=run.pk)
+    go(run, fakes)
+    with pytest.raises(LeaseLostError):
+        late.write(status=Status.FAILED.value)
+    assert ReportRun.objects.get(pk=run.pk).status == Status.SUCCEEDED
+
+
+def test_a_worker_that_lost_its_lease_drops_its_result(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+
+    def stolen_body() -> Iterator[bytes]:
+        fakes.clock.advance(seconds=61)  # half of the lease: it is renewed here
+        ReportRun.objects.get(pk=run.pk).write(worker="another")
+        yield b"{}"
+
+    class Body:
+        def __enter__(self) -> Iterator[bytes]:
+            return stolen_body()
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(type(fakes.fireant), "results", lambda _self, _job: Body())
+    run = go(run, fakes)
+    assert (run.status, run.worker) == (Status.RUNNING, "another")
+    assert fakes.store.files == {}
+    assert RunStep.objects.get(run=run, step=Step.RESULTS_STORAGE).result == "started"
+
+
+def test_a_long_download_keeps_its_lease(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+
+    class Body:
+        def __enter__(self) -> Iterator[bytes]:
+            return _hour_of_pieces(fakes)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(type(fakes.fireant), "results", lambda _self, _job: Body())
+    assert go(run, fakes).status == Status.SUCCEEDED
+
+
+def _hour_of_pieces(fakes: FakePorts) -> Iterator[bytes]:
+    for _ in range(60):
+        fakes.clock.advance(seconds=61)
+        yield b" "
+
+
+def test_work_goes_by_priority_then_by_age(new_run: NewRun, fakes: FakePorts) -> None:
+    runs = [new_run() for _ in range(3)]
+    ReportRun.objects.filter(pk=runs[2].pk).update(priority=20)
+    moved = execution.work(
+        None, ports=fakes.ports, settings=SETTINGS, until=fakes.clock.now + timedelta(seconds=1)
+    )
+    assert moved == 3
+    submitted = [reference for _kind, _payload, reference in fakes.fireant.submitted]
+    assert submitted == [runs[2].client_reference, runs[0].client_reference, runs[1].client_reference]
+
+
+def test_a_report_that_vanished_fails_its_run_alone(new_run: NewRun, fakes: FakePorts) -> None:
+    run = new_run()
+    fakes.reports.remove("1")
+    run = go(run, fakes)
+    assert (run.status, run.error_code) == (Status.FAILED, "report_not_found")

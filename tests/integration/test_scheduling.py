@@ -1,0 +1,183 @@
+"""Due times become runs, once."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import Status, Trigger
+from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
+from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.scheduling import Opened, open_due_runs, open_manual_run
+from report_orchestrator.testing import START, FakePorts, geo_report
+from tests.conftest import SettingsFactory
+
+pytestmark = pytest.mark.django_db
+SETTINGS = SettingsFactory.make()
+
+
+def discovered(fakes: FakePorts, cron: str = "*/10 * * * *", **summary: object) -> ReportSchedule:
+    fakes.reports.add(geo_report("1"), cron=cron, **summary)
+    discover(ports=fakes.ports)
+    return ReportSchedule.objects.get(report_key="1")
+
+
+def tick(fakes: FakePorts, settings: Settings = SETTINGS) -> Opened:
+    return open_due_runs(ports=fakes.ports, settings=settings)
+
+
+def times(*statuses: Status) -> list[datetime]:
+    runs = ReportRun.objects.filter(status__in=statuses).order_by("scheduled_for")
+    return list(runs.values_list("scheduled_for", flat=True))
+
+
+def minutes(*after: float) -> list[datetime]:
+    return [START + timedelta(minutes=minute) for minute in after]
+
+
+def test_nothing_is_due_before_its_time(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=9, seconds=59)
+    assert tick(fakes).runs == 0
+
+
+def test_a_due_time_becomes_one_run_however_often_it_is_asked_for(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=10)
+    assert [tick(fakes).runs for _ in range(3)] == [1, 0, 0]
+    run = ReportRun.objects.get()
+    assert (run.scheduled_for, run.status, run.trigger) == (
+        START + timedelta(minutes=10),
+        Status.QUEUED,
+        Trigger.SCHEDULED,
+    )
+    assert fakes.queue.rung == [run.pk]
+
+
+def test_the_database_refuses_a_second_run_of_one_time(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=10)
+    tick(fakes)
+    run = ReportRun.objects.get()
+    run.pk, run.reference = None, None
+    from uuid import uuid4
+
+    run.reference = uuid4()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        run.save(force_insert=True)
+
+
+def test_after_an_outage_the_latest_missed_time_runs_and_the_others_are_recorded(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=45)
+    opened = tick(fakes)
+    assert (opened.runs, opened.skipped) == (1, 3)
+    assert times(Status.QUEUED) == minutes(40)
+    assert times(Status.SKIPPED) == minutes(10, 20, 30)
+    assert ReportRun.objects.filter(status=Status.SKIPPED).first().error_code == "missed"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("policy", "run", "skipped"), [("all", [10, 20, 30, 40], []), ("none", [], [10, 20, 30, 40])]
+)
+def test_the_policy_says_which_missed_times_run(
+    fakes: FakePorts, policy: str, run: list[float], skipped: list[float]
+) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=45)
+    tick(fakes, SettingsFactory.make(MISSED_RUNS=policy))
+    assert times(Status.QUEUED) == minutes(*run)
+    assert times(Status.SKIPPED) == minutes(*skipped)
+
+
+def test_all_times_within_the_window_of_the_schedule_approach_run(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=60)
+    tick(fakes, SettingsFactory.make(SCHEDULING_APPROACH="schedule"))
+    assert times(Status.QUEUED) == minutes(10, 20, 30, 40, 50, 60)
+
+
+def test_the_lookback_bounds_what_is_caught_up(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(days=3)
+    tick(fakes, SettingsFactory.make(MAX_LOOKBACK_SECONDS=3600))
+    assert len(times(Status.QUEUED, Status.SKIPPED)) == 6
+
+
+def test_a_clock_that_was_set_back_opens_nothing_twice(fakes: FakePorts) -> None:
+    discovered(fakes)
+    fakes.clock.advance(minutes=10)
+    tick(fakes)
+    fakes.clock.advance(hours=-1)
+    tick(fakes)
+    fakes.clock.advance(hours=1)
+    tick(fakes)
+    assert times(Status.QUEUED) == minutes(10)
+
+
+def test_an_edited_cron_never_fires_for_times_before_the_edit(fakes: FakePorts) -> None:
+    discovered(fakes, cron="0 18 * * *")
+    fakes.clock.advance(minutes=25)
+    fakes.reports.change("1", cron="*/10 * * * *")
+    discover(ports=fakes.ports)
+    tick(fakes)
+    assert times(Status.QUEUED) == []
+    fakes.clock.advance(minutes=5)
+    tick(fakes)
+    assert times(Status.QUEUED) == minutes(30)
+
+
+def test_the_run_date_is_the_date_in_the_reports_own_zone(fakes: FakePorts) -> None:
+    discovered(fakes, cron="30 0 * * *", timezone="Pacific/Auckland")
+    fakes.clock.advance(minutes=30)
+    tick(fakes)
+    run = ReportRun.objects.get()
+    assert (run.scheduled_for, run.run_date) == (fakes.clock.now, date(2026, 7, 2))
+
+
+def test_a_broken_row_sets_only_its_own_report_aside(fakes: FakePorts) -> None:
+    broken = discovered(fakes)
+    fakes.reports.add(geo_report("2"), cron="*/10 * * * *")
+    discover(ports=fakes.ports)
+    ReportSchedule.objects.filter(pk=broken.pk).update(cron="nonsense")
+    fakes.clock.advance(minutes=10)
+    assert tick(fakes).runs == 1
+    broken.refresh_from_db()
+    assert (broken.state, broken.problem_code) == (ScheduleState.QUARANTINED, "invalid_cron")
+    assert ReportRun.objects.get().report_key == "2"
+
+
+def test_more_reports_than_a_batch_are_all_decided(fakes: FakePorts) -> None:
+    for number in range(1, 1203):
+        fakes.reports.add(geo_report(str(number)), cron="*/10 * * * *")
+    discover(ports=fakes.ports)
+    fakes.clock.advance(minutes=10)
+    assert tick(fakes).runs == 1202
+    assert len(fakes.queue.rung) == 24  # a few bells for each batch: whoever hears one goes on with the rest
+
+
+def test_two_manual_runs_of_one_date_are_two_runs(fakes: FakePorts) -> None:
+    schedule = discovered(fakes)
+    for _ in range(2):
+        open_manual_run(schedule, run_date=date(2026, 1, 2), asked_by="ann", ports=fakes.ports)
+    assert (
+        list(ReportRun.objects.values_list("run_date", "trigger", "triggered_by"))
+        == [(date(2026, 1, 2), "manual", "ann")] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "error"), [("disabled", InvalidReportError), ("removed", ReportNotFoundError)]
+)
+def test_a_report_that_may_not_run_is_refused_by_name(
+    fakes: FakePorts, state: str, error: type[Exception]
+) -> None:
+    schedule = discovered(fakes)
+    schedule.state = ScheduleState(state)
+    with pytest.raises(error, match="report 1"):
+        open_manual_run(schedule, run_date=None, asked_by="ann", ports=fakes.ports)
+    assert not ReportRun.objects.exists()
