@@ -32,6 +32,7 @@ AppEnv: TypeAlias = Literal["dev", "prod"]
 Approach: TypeAlias = Literal["sensor", "schedule", "pipeline"]
 MissedRuns: TypeAlias = Literal["latest", "all", "none"]
 OnUnknown: TypeAlias = Literal["resubmit", "hold"]
+AzureCredential: TypeAlias = Literal["client_secret", "workload_identity", "managed_identity", "default"]
 
 
 class Secret:
@@ -198,8 +199,13 @@ class Settings:
     azure_tenant_id: str = _spec(_text)
     azure_client_id: str = _spec(_text)
     azure_client_secret: Secret = _spec(_secret)
+    azure_credential: AzureCredential = _spec(
+        _one_of("client_secret", "workload_identity", "managed_identity", "default"), "client_secret"
+    )
+    azure_authority_host: str = _spec(_text)
     azure_account_name: str = _spec(_text, "onelake")
     fabric_account_url: str = _spec(_url)
+    fabric_ca_file: str = _spec(_text)
     fabric_workspace_id: str = _spec(_text)
     fabric_lakehouse_id: str = _spec(_text)
     fabric_results_path: str = _spec(_text, "report_results")

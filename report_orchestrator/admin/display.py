@@ -81,10 +81,8 @@ def instant(value: datetime | None) -> str:
     )
 
 
-def duration(span: timedelta | None) -> str:
+def duration(span: timedelta) -> str:
     """A length of time in its two largest units. The units are symbols, the same in every language."""
-    if span is None:
-        return NOTHING
     if span < timedelta(minutes=1):
         return f"{span.total_seconds():.1f} s"
     minutes, seconds = divmod(round(span.total_seconds()), 60)
@@ -115,7 +113,7 @@ def code(text: object) -> str:
 
 
 def pretty_json(value: object) -> SafeString:
-    """JSON in lines. Keys keep their order, and letters of any script are readable."""
+    """JSON in lines. Letters of any script stay readable."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     return format_html('<pre class="ro-code">{}</pre>', text)
 

@@ -26,7 +26,7 @@ def postgres_place(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterato
     names = [f"ro_default_{suffix}", f"ro_reports_{suffix}"]
     server = psycopg.connect(f"{postgres_url}/postgres", autocommit=True)
     for name in names:
-        server.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]  # a name of our own
+        server.execute(f'CREATE DATABASE "{name}"')
     queue = redis.Redis.from_url(redis_url)
     queue.flushdb()
     yield Place(
@@ -39,7 +39,7 @@ def postgres_place(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterato
         },
     )
     for name in names:
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     server.close()
     queue.flushdb()
     queue.close()

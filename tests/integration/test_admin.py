@@ -435,15 +435,26 @@ class TestRuns:
 
     def test_the_payload_is_folded_and_readable(self, viewer: Client) -> None:
         run = make_run()
-        RunPayload.objects.create(run=run, body={"name": "Überflutung", "geos": [{"id": 1}]})
+        RunPayload.objects.create(run=run, body={"geos": [{"name": "Überflutung"}]})
 
         page = text_of(viewer.get(address(ReportRun, "change", run.pk)))
 
         folded = page[page.index("<summary>Show the payload</summary>") :]
-        assert escape('  "name": "Überflutung",\n  "geos": [') in folded[: folded.index("</details>")]
+        assert (
+            escape('"geos": [\n    {\n      "name": "Überflutung"\n') in folded[: folded.index("</details>")]
+        )
 
     def test_a_run_without_payload_or_steps_has_a_page(self, viewer: Client) -> None:
         assert "No step has begun." in words_of(viewer.get(address(ReportRun, "change", make_run().pk)))
+
+    def test_a_run_that_never_began_tells_no_duration(self, viewer: Client) -> None:
+        run = make_run(status=Status.SKIPPED, started_at=None, error="Nobody was there at its time.")
+
+        said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
+
+        assert "and never ran. What happens next by itself" in said
+        assert "Duration: —" in said
+        assert "What you can do: Nobody was there at its time." in said
 
     def test_the_timeline_tells_each_attempt(self, viewer: Client) -> None:
         run = make_run(status=Status.FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -63,10 +64,7 @@ def test_the_database_refuses_a_second_run_of_one_time(fakes: FakePorts) -> None
     fakes.clock.advance(minutes=10)
     tick(fakes)
     run = ReportRun.objects.get()
-    run.pk, run.reference = None, None
-    from uuid import uuid4
-
-    run.reference = uuid4()
+    run.pk, run.reference = None, uuid4()
     with pytest.raises(IntegrityError), transaction.atomic():
         run.save(force_insert=True)
 

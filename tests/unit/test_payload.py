@@ -56,7 +56,7 @@ def test_a_geo_report_becomes_the_body_that_fireant_takes() -> None:
 @pytest.mark.parametrize(("event", "kind"), [(RING, EventKind.RING), (BOX, EventKind.BOX)])
 def test_events_stand_under_the_name_of_their_kind(event: Event, kind: EventKind) -> None:
     payload = build_payload(geo_report(events=(event,)), MODIFIER)
-    [body] = payload[kind.plural]  # type: ignore[misc, str-unpack, union-attr]  # a list of one event
+    [body] = payload[kind.plural]  # type: ignore[misc, str-unpack]  # a list of one event
     assert body["event_type"] == kind.value  # type: ignore[index, call-overload]  # an event is a dict
     assert {"geos", "rings", "boxes"} & payload.keys() == {kind.plural}
 

@@ -1,0 +1,67 @@
+"""A host that has little in common with the first runs a report by settings alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from report_orchestrator.sandbox.fireant import FireantSandbox, SandboxOptions
+from tests.demo.place import Place
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_a_foreign_host_runs_a_report_end_to_end_with_settings_alone(tmp_path: Path) -> None:
+    with FireantSandbox(SandboxOptions(api_key="k")) as fireant:
+        place = Place(
+            folder=tmp_path,
+            key="k",
+            overrides={
+                "DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings",
+                "FIREANT_API_URL": fireant.url,
+            },
+        )
+        place.manage("check", "--fail-level", "WARNING")
+        place.manage("migrate", "-v0")
+        make = "from tests.foreign_host.models import make_analysis; print(make_analysis())"
+        key = place.manage("shell", "-v0", "-c", make).strip()
+
+        found = json.loads(place.manage("discover_reports", "--format", "json"))
+        assert (found["examined"], found["states"]) == (1, {"active": 1})
+
+        [run] = json.loads(
+            place.manage("run_report", key, "--now", "--format", "json", "--date", "2026-07-01")
+        )
+        assert (run["report_id"], run["status"], run["step"]) == (key, "succeeded", "results_storage")
+        stored = Path(run["results_path"])
+        assert stored.parent == tmp_path / "lake" / "report_results" / key / "2026-07-01"
+        assert "results" in json.loads(stored.read_text())
+
+        [job] = fireant.jobs
+        assert job.kind == "ring"
+        payload = job.payload
+        assert payload["title"] == "Surge"
+        assert payload["threshold"] == 1.5
+        assert (payload["as_at_date"], payload["fx_date"]) == ("2026-07-01", "2026-07-01")
+        meta = payload["meta"]
+        assert isinstance(meta, dict)
+        assert (meta["report_id"], meta["modifier_id"]) == (key, None)
+        rings = payload["rings"]
+        assert isinstance(rings, list)
+        assert {
+            (ring["name"], ring["latitude"], ring["radius"]) for ring in rings if isinstance(ring, dict)
+        } == {
+            ("Thames", 51.5, 5.0),
+            ("Humber", 51.5, 5.0),
+        }
+
+
+def test_the_time_zone_of_a_related_row_decides(tmp_path: Path) -> None:
+    place = Place(folder=tmp_path, overrides={"DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings"})
+    place.manage("migrate", "-v0")
+    place.manage("shell", "-v0", "-c", "from tests.foreign_host.models import make_analysis; make_analysis()")
+    status = json.loads(place.manage("orchestrator_status", "--format", "json"))
+    [due] = status["next_due"]
+    assert due["at"][11:16] in {"02:30", "01:30"}  # half past two in London, in winter or in summer
