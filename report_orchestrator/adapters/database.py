@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
 from django.db import connections, router
 
 from report_orchestrator.models import ReportRun
 
+TRUSTED = 1.0
+"""Seconds for which an answer of the database is carried on by this process's own steady clock."""
 
-def database_clock() -> datetime:
-    """Now, aware UTC, by the clock of the database that holds the runs. On SQLite that is this machine's."""
-    connection = connections[router.db_for_write(ReportRun)]
-    if connection.vendor != "postgresql":
-        return datetime.now(UTC)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now.astimezone(UTC)
+
+class DatabaseClock:
+    """Now, aware UTC, by the clock of the database that holds the runs. On SQLite that is this machine's.
+
+    The database is asked about once a second; in between the time moves on with the monotonic clock, which nobody can set.
+    """
+
+    def __init__(self) -> None:
+        self._read: tuple[datetime, float] | None = None
+
+    def __call__(self) -> datetime:
+        """The time."""
+        connection = connections[router.db_for_write(ReportRun)]
+        if connection.vendor != "postgresql":
+            return datetime.now(UTC)
+        since, answer = self._carried_on()
+        if answer is not None and since < TRUSTED:
+            return answer + timedelta(seconds=since)
+        asked = time.monotonic()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            now: datetime = cursor.fetchone()[0]
+        self._read = (now.astimezone(UTC), asked)
+        return self._read[0]
+
+    def _carried_on(self) -> tuple[float, datetime | None]:
+        if self._read is None:
+            return 0.0, None
+        return time.monotonic() - self._read[1], self._read[0]
+
+
+database_clock = DatabaseClock()

@@ -150,8 +150,7 @@ class HostReports:
     def load(self, key: str) -> Report:
         """One report whole, with its events."""
         report = self._get(key)
-        group = self._value(report, "event_group")
-        group_key = getattr(group, "pk", group)
+        group_key = self._value(report, "event_group")
         events: tuple[Event, ...] = ()
         if group_key is not None and self._events is not None:
             events = tuple(self._events.events_of(group_key))
@@ -173,10 +172,14 @@ class HostReports:
             ) from error
 
     def _value(self, report: Model, name: str) -> Any:
+        """A field's value; of a relation the key, without a look at the row that it leads to."""
+        *relations, last = self._paths.get(name, "").split("__")
         value: Any = report
-        for part in self._paths.get(name, "").split("__"):
-            value = getattr(value, part, None) if part else None
-        return value
+        for part in relations:
+            value = getattr(value, part, None)
+        if not last or value is None:
+            return None
+        return getattr(value, getattr(value._meta.get_field(last), "attname", last))
 
     def _concrete_fields(self, report: Model) -> dict[str, Json]:
         """Every concrete field but the primary key and the cron, under its own name."""
@@ -191,7 +194,7 @@ class HostReports:
         """The modifier of a run date: the report's own, or the date's shared one, or a new one; linked to the report."""
         if not self._settings.modifier_model:
             return Modifier(id=None, as_at_date=run_date, fx_date=run_date)
-        return HostModifiers.of(self._settings).for_report(self._get(key).pk, run_date)
+        return HostModifiers.of(self._settings).for_report(key, run_date)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,19 +32,19 @@ class Sign:
 
 STATUS_SIGNS: Mapping[str, Sign] = {
     Status.QUEUED: Sign("○", "busy"),
-    Status.RUNNING: Sign("▶", "busy"),
-    Status.DEFERRED: Sign("◔", "busy"),
+    Status.RUNNING: Sign("►", "busy"),
+    Status.DEFERRED: Sign("…", "busy"),
     Status.UP_FOR_RETRY: Sign("↻", "warn"),
     Status.SUCCEEDED: Sign("✓", "good"),
     Status.FAILED: Sign("✗", "bad"),
-    Status.TIMED_OUT: Sign("⧗", "bad"),
+    Status.TIMED_OUT: Sign("!", "bad"),
     Status.CANCELED: Sign("■", "quiet"),
     Status.SKIPPED: Sign("»", "quiet"),
 }
 RESULT_SIGNS: Mapping[str, Sign] = {
-    StepResult.STARTED: Sign("▶", "busy"),
+    StepResult.STARTED: Sign("►", "busy"),
     StepResult.COMPLETED: Sign("✓", "good"),
-    StepResult.WAITING: Sign("◔", "busy"),
+    StepResult.WAITING: Sign("…", "busy"),
     StepResult.RETRIED: Sign("↻", "warn"),
     StepResult.FAILED: Sign("✗", "bad"),
     StepResult.LOST: Sign("?", "warn"),

@@ -48,7 +48,7 @@ class StatusFilter(SimpleListFilter):
 class StepFilter(SimpleListFilter):
     """The step at which a run stands, or stopped. Runs that succeeded are past all steps, and far too many to sift."""
 
-    title = _("stands at")
+    title = _("step where it stands")
     parameter_name = "step"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
@@ -96,7 +96,7 @@ class LatelyFilter(SimpleListFilter):
 class OpenedFilter(LatelyFilter):
     """Runs opened lately."""
 
-    title = _("opened")
+    title = _("time opened")
     parameter_name = "opened"
     column = "created_at"
     # The index on when a run was opened begins with its status: naming all of them lets it answer.
@@ -106,7 +106,7 @@ class OpenedFilter(LatelyFilter):
 class NoticedFilter(LatelyFilter):
     """Changes noticed lately."""
 
-    title = _("noticed")
+    title = _("time noticed")
     parameter_name = "noticed"
     column = "noticed_at"
 

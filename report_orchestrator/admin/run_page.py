@@ -50,7 +50,7 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
                     "job_kind",
                     "modifier_key",
                     "submission",
-                    "possibly_submitted_twice",
+                    "sent_twice",
                     "sent_as",
                 )
             },
@@ -98,6 +98,11 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
     def job(self, run: ReportRun) -> str:
         """The job's id."""
         return code(run.fireant_job_id)
+
+    @admin.display(description=_("possibly sent twice"))
+    def sent_twice(self, run: ReportRun) -> str:
+        """A word, where Django would show a red cross for the good case."""
+        return str(_("yes: look in Fireant") if run.possibly_submitted_twice else _("no"))
 
     @admin.display(description=_("sent under the reference"))
     def sent_as(self, run: ReportRun) -> str:

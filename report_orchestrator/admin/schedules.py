@@ -34,7 +34,7 @@ class ReportScheduleAdmin(ReadOnlyAdmin[ReportSchedule]):
 
     list_display = (
         "signed_state",
-        "report_key",
+        "key",
         "named",
         "cron",
         "zone",
@@ -42,12 +42,12 @@ class ReportScheduleAdmin(ReadOnlyAdmin[ReportSchedule]):
         "last_run",
         "short_problem",
     )
-    list_display_links = ("report_key", "named")
+    list_display_links = ("key", "named")
     list_filter = ("state", "problem_code", "report_model")
     search_fields = ("name", "=report_key", "cron")
     search_help_text = _("A report's name, its key, or its cron.")
     ordering = ("state", "name", "pk")
-    sortable_by = ("signed_state", "report_key", "named", "next_run")
+    sortable_by = ("signed_state", "key", "named", "next_run")
     fieldsets = (
         (None, {"fields": ("signed_state", "whole_problem", "next_run", "last_runs", "more")}),
         (
@@ -55,7 +55,7 @@ class ReportScheduleAdmin(ReadOnlyAdmin[ReportSchedule]):
             {
                 "fields": (
                     "named",
-                    "copied_key",
+                    "key",
                     "report_model",
                     "copied_cron",
                     "zone",
@@ -89,8 +89,8 @@ class ReportScheduleAdmin(ReadOnlyAdmin[ReportSchedule]):
         """The report's name, or that it has none."""
         return schedule.name or NOTHING
 
-    @admin.display(description=_("key"))
-    def copied_key(self, schedule: ReportSchedule) -> str:
+    @admin.display(description=_("key"), ordering="report_key")
+    def key(self, schedule: ReportSchedule) -> str:
         """The report's primary key."""
         return code(schedule.report_key)
 

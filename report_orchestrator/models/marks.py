@@ -29,8 +29,9 @@ class MarkQuerySet(models.QuerySet["Mark"]):
 
         An update rather than a locking read, because SQLite has no row locks but does make writers queue.
         """
-        self.get_or_create(name=name, defaults={"marked_at": now})
-        self.filter(name=name).update(marked_at=now)
+        if not self.filter(name=name).update(marked_at=now):
+            self.get_or_create(name=name, defaults={"marked_at": now})
+            self.filter(name=name).update(marked_at=now)
 
 
 class Mark(models.Model):

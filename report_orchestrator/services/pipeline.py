@@ -38,7 +38,12 @@ def report_data(run: ReportRun, context: StepContext) -> Outcome:
     kind = event_kind(report)
     modifier = context.ports.reports.modifier_for(run.report_key, run.run_date)
     payload = _checked(context.ports.build_payload(report, modifier), run)
-    RunPayload.objects.update_or_create(run=run, defaults={"body": payload})
+    RunPayload.objects.bulk_create(
+        [RunPayload(run=run, body=payload)],
+        update_conflicts=True,
+        unique_fields=["run"],
+        update_fields=["body"],
+    )
     digest = payload_digest(payload)
     return Completed(
         learned=Learned(

@@ -421,6 +421,7 @@ class TestRuns:
         said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
         assert f"Look in Fireant for reference {run.client_reference}." in said
+        assert "Possibly sent twice: yes: look in Fireant" in said
 
     def test_a_page_shows_where_the_result_is_and_how_large(self, viewer: Client) -> None:
         run = make_run(
@@ -467,7 +468,7 @@ class TestRuns:
         make_step(run, attempt=2, metadata={"fireant_job_id": "77"}, ended_at=NOW + timedelta(minutes=2))
 
         page = text_of(viewer.get(address(ReportRun, "change", run.pk)))
-        steps = page[page.index("ro-timeline-heading") :]
+        steps = page[page.index("ro-timeline-heading") : page.index("</section>")]
 
         assert steps.index("failed, to be tried again") < steps.index("completed")
         assert "<details><summary>Traceback</summary><pre" in steps
