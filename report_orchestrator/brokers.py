@@ -45,7 +45,7 @@ class TickingMixin:
             bell_list = bells(get_settings())
             for bell in bell_list:
                 now = database_clock()
-                if Mark.objects.win(f"bell: {bell.task}", now=now, until=now + bell.interval):
+                if Mark.objects.win(bell.mark, now=now, until=now + bell.interval):
                     send(bell.task, name=bell.name)
         except DatabaseError:
             logger.warning("the ticks could not be looked at", exc_info=True)

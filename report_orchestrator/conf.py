@@ -191,6 +191,10 @@ class Settings:
     fireant_api_url: str = _spec(_url, SANDBOX_URL)
     fireant_api_key: Secret = _spec(_secret)
     fireant_on_unknown: OnUnknown = _spec(_one_of("resubmit", "hold"), "resubmit")
+    fireant_max_jobs_in_flight: int = _spec(_whole(), 0)
+    fireant_max_submits_per_minute: int = _spec(_whole(), 0)
+    fireant_circuit_failures: int = _spec(_whole(least=1), 3)
+    fireant_probe: timedelta = _spec(_seconds(least=0.1), 30)
     timeout: timedelta = _spec(_seconds(least=0.1), 30)
     max_result_bytes: int = _spec(_whole(least=1), 50 * 1024**3)
 

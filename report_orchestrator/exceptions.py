@@ -83,8 +83,10 @@ class FireantError(OrchestratorError):
 class SubmissionUnknownError(TransientError):
     """A submission was sent and its answer never arrived: Fireant may or may not hold the job."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
-        super().__init__(message, code="submission_unknown", retry_after=retry_after)
+    def __init__(
+        self, message: str, *, code: str = "submission_unknown", retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
 
 
 class StorageError(OrchestratorError):
@@ -97,6 +99,12 @@ class LedgerError(OrchestratorError):
     """The host's own job table cannot take the record as configured. A person must look."""
 
     code = "job_record"
+
+
+class NotPossibleError(OrchestratorError):
+    """A person asked for something that cannot be done to this run or report as it stands. The message says what can."""
+
+    code = "not_possible"
 
 
 class LeaseLostError(OrchestratorError):

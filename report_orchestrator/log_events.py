@@ -26,6 +26,7 @@ _WARNINGS = frozenset(
         "report_quarantined",
         "removals_held",
         "times_beyond_lookback",
+        "circuit_opened",
     }
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -89,6 +89,7 @@ class FireantClient:
             raise SubmissionUnknownError(
                 f"Fireant answered the submission with {response.status_code}; the job may exist under reference {reference}. "
                 f"{self._excerpt(response)}",
+                code="submission_unknown" if response.status_code > 500 else "submission_failed",
                 retry_after=retry_after(response.headers.get("Retry-After")),
             )
         self._expect_success(response, "the submission")

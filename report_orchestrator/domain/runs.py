@@ -67,8 +67,20 @@ ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CAN
 LIVE = frozenset(Status) - ENDED
 RETRYABLE_BY_PERSON = frozenset({Status.FAILED, Status.TIMED_OUT})
 
+ANEW = frozenset({"fireant_job_failed", "job_unknown", "no_result", "no_job_id", "result_too_large"})
+"""Failures after which the job itself is of no more use: a person's retry reads the report again and submits a new job."""
+
 MAX_CRASHES = 3
 """A run whose worker died this often at one step is set aside: it is the likeliest cause."""
+
+
+def resumes_at(step: Step, code: str) -> Step:
+    """Where a run goes on when a person has it retried: at the step that failed, but for two cases.
+
+    A job that is of no more use is submitted anew, and a submission that Fireant refused is made from the report as it is now.
+    """
+    refused = step is Step.EXTERNAL_JOB_SUBMISSION and code.startswith("fireant_4")
+    return Step.REPORT_DATA if code in ANEW or refused else step
 
 
 class Learned(TypedDict, total=False):
@@ -120,7 +132,17 @@ class Failed:
     traceback: str = ""
 
 
-Outcome: TypeAlias = Completed | Waiting | Retryable | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """The step could not be tried for a reason that is not the run's own. Uses up neither a retry nor a poll."""
+
+    code: str
+    error: str
+    until: datetime
+    traceback: str = ""
+
+
+Outcome: TypeAlias = Completed | Waiting | Retryable | Postponed | Failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +194,8 @@ def transition(
             return _wait(position, now, policy, jitter)
         case Retryable():
             return _retry(position, outcome, now, policy, jitter)
+        case Postponed():
+            return _postpone(position, outcome)
         case Failed():
             return _stop(position, Status.FAILED, outcome.code, outcome.error)
         case _:
@@ -233,6 +257,19 @@ def _retry(
         failures=failures,
         polls=position.polls,
         wake_at=now + wait,
+        code=outcome.code,
+        error=outcome.error,
+    )
+
+
+def _postpone(position: Position, outcome: Postponed) -> Transition:
+    asking = position.step is Step.JOB_COMPLETION_STATUS
+    return Transition(
+        status=Status.DEFERRED if asking else Status.UP_FOR_RETRY,
+        step=position.step,
+        failures=position.failures,
+        polls=position.polls,
+        wake_at=outcome.until,
         code=outcome.code,
         error=outcome.error,
     )

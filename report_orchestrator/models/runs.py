@@ -182,6 +182,7 @@ class ReportRun(models.Model):
             ),
             models.Index(fields=["schedule", "-scheduled_for"], name="ro_run_history_idx"),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
+            models.Index(fields=["fireant_job_id"], name="ro_run_job_idx"),
         ]
 
     def __str__(self) -> str:
@@ -288,6 +289,13 @@ class RunStep(models.Model):
         ordering = ("pk",)
         constraints = [
             models.UniqueConstraint(fields=["run", "step", "attempt"], name="ro_step_attempt_uniq"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["started_at"],
+                name="ro_step_submitted_idx",
+                condition=Q(step="external_job_submission"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -45,11 +45,7 @@ def _guid() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneLakeOptions:
-    """What the sandbox holds, and whom it lets in. Whatever is not given is made up.
-
-    `token_seconds` is how long a token is good. `tls=False` is for independent clients that cannot be told of a
-    certificate authority: the product's own refuses to send a token in the open.
-    """
+    """What the sandbox holds, and whom it lets in; whatever is not given is made up. `token_seconds` is how long a token is good."""
 
     workspace: str = "Sandbox"
     workspace_id: str = field(default_factory=_guid)
@@ -59,7 +55,12 @@ class OneLakeOptions:
     client_id: str = field(default_factory=_guid)
     client_secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
     token_seconds: int = 3600
-    tls: bool = True
+
+    def __post_init__(self) -> None:
+        if self.workspace == "sandbox":
+            raise ValueError("a workspace cannot be named sandbox: those addresses are the sandbox's own")
+        if not self.lakehouse.endswith(".Lakehouse"):
+            raise ValueError("a lakehouse's name must end in .Lakehouse")
 
 
 class OneLakeSandbox:
@@ -109,7 +110,7 @@ class OneLakeSandbox:
         if not self._port:
             raise RuntimeError("the sandbox has no address before its first start")
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{self._scheme}://{host}:{self._port}"
+        return f"https://{host}:{self._port}"
 
     @property
     def ca_file(self) -> Path:
@@ -163,9 +164,13 @@ class OneLakeSandbox:
             OSError: the port is taken, or the address is not one of this machine.
         """
         if self._server is None:
-            tls = server_context(self._folder, self._host) if self.options.tls else None
             self._server = SandboxServer(
-                self._host, self._port, self._api, self._on_request, service="OneLake", tls=tls
+                self._host,
+                self._port,
+                self._api,
+                self._on_request,
+                service="OneLake",
+                tls=server_context(self._folder, self._host),
             )
             self._port = self._server.server_port
             self._server.start()
@@ -185,10 +190,6 @@ class OneLakeSandbox:
     ) -> None:
         self.stop()
 
-    @property
-    def _scheme(self) -> str:
-        return "https" if self.options.tls else "http"
-
     def _own_folder(self) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="onelake-sandbox-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -207,7 +208,6 @@ class OneLakeSandbox:
             self._files,
             self._entra,
             self.faults,
-            scheme=self._scheme,
             observe=lambda: self.observe(),
         )
 

@@ -136,14 +136,12 @@ class OneLakeApi:
         entra: Entra,
         faults: FaultScript[LakeEndpoint, LakeFaultKind],
         *,
-        scheme: str,
         observe: Callable[[], None],
     ) -> None:
         self._place = place
         self._files = files
         self._entra = entra
         self._faults = faults
-        self._scheme = scheme
         self._observe = observe
         self._lock = threading.Lock()
         self._requests: Counter[RequestedLakeEndpoint] = Counter()
@@ -193,7 +191,7 @@ class OneLakeApi:
             self._requests[endpoint] += 1
 
     def _authority(self, request: SandboxRequest) -> str:
-        return f"{self._scheme}://{request.headers.get('Host', '')}"
+        return f"https://{request.headers.get('Host', '')}"
 
     def _is_authorized(self, request: SandboxRequest) -> bool:
         return self._entra.accepts(request.headers.get("Authorization", ""))
@@ -242,12 +240,17 @@ class OneLakeApi:
         return _empty(HTTPStatus.CREATED, _versions(entry))
 
     def append(self, request: LakeRequest) -> Answer:
-        """Takes bytes at a position; nobody sees them yet."""
+        """Takes bytes at a position; nobody sees them yet, unless they are to be flushed at once."""
         wanted = request.headers.get("Content-Md5")
         if wanted and wanted != _md5(request.body):
             raise LakeRefusedError(HTTPStatus.BAD_REQUEST, "Md5Mismatch", "The bytes do not have that MD5.")
-        self._files.append(self._path(request), request.number("position"), request.body)
-        return _empty(HTTPStatus.ACCEPTED, {"Content-MD5": _md5(request.body)} if wanted else {})
+        path, position = self._path(request), request.number("position")
+        self._files.append(path, position, request.body)
+        checked = {"Content-MD5": _md5(request.body)} if wanted else {}
+        if request.query.get("flush") != "true":
+            return _empty(HTTPStatus.ACCEPTED, checked)
+        entry = self._files.flush(path, position + len(request.body), request.conditions)
+        return _empty(HTTPStatus.ACCEPTED, {**checked, **_versions(entry)})
 
     def flush(self, request: LakeRequest) -> Answer:
         """Shows what was appended."""

@@ -124,6 +124,11 @@ class Bell:
     name: str
     interval: timedelta
 
+    @property
+    def mark(self) -> str:
+        """The name of the turn that all pushers compete for."""
+        return f"bell: {self.task}"
+
 
 SHORTEST_BELL = timedelta(seconds=1)
 LONGEST_UPKEEP = timedelta(seconds=5)

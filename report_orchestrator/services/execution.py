@@ -26,13 +26,14 @@ from report_orchestrator.exceptions import LeaseLostError
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.gate import admits, closed_steps, weigh
 from report_orchestrator.services.outcomes import Lease, commit, held, outcome_of
 from report_orchestrator.services.pipeline import STEPS, StepContext
 
 CANDIDATES = 8
 """How many claimable runs a worker reads at once: enough not to meet its neighbours at every one."""
 
-_UNCERTAIN = frozenset({"submission_unknown", "worker_lost"})
+_UNCERTAIN = frozenset({"submission_unknown", "submission_failed", "worker_lost"})
 
 
 def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetime) -> int:
@@ -42,7 +43,8 @@ def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetim
     """
     moved = int(run_id is not None and advance(run_id, ports=ports, settings=settings))
     while (now := ports.clock()) < until:
-        candidates = list(ReportRun.objects.claimable(now).values_list("pk", flat=True)[:CANDIDATES])
+        open_to_all = ReportRun.objects.claimable(now).exclude(step__in=closed_steps(now, settings))
+        candidates = list(open_to_all.values_list("pk", flat=True)[:CANDIDATES])
         won = sum(advance(pk, ports=ports, settings=settings) for pk in candidates)
         moved += won
         if not won:
@@ -57,8 +59,9 @@ def advance(run_id: int, *, ports: Ports, settings: Settings) -> bool:
         return False
     try:
         while lease.run.status == Status.RUNNING:
+            step = Step(lease.run.step)
             outcome = _perform(lease, ports)
-            commit(lease, outcome, hand_over=False)
+            commit(lease, weigh(step, outcome, now=ports.clock(), settings=settings))
     except LeaseLostError:
         run_event("lease_lost", lease.run, worker=lease.run.worker)
     return True
@@ -82,6 +85,8 @@ def _take(run: ReportRun, *, now: datetime, ports: Ports, settings: Settings) ->
     if reason := _reason_not_to_start(run, settings):
         _end_unstarted(run, reason, now)
         return None
+    if not admits(Step(run.step), now=now, settings=settings):
+        return None
     uncertain = run.step == Step.EXTERNAL_JOB_SUBMISSION and run.error_code in _UNCERTAIN
     waiting = _waiting_attempt(run)
     run.write(
@@ -104,8 +109,15 @@ def _write_off(run: ReportRun, now: datetime) -> None:
     RunStep.objects.filter(run=run, result=StepResult.STARTED).update(
         result=StepResult.LOST, ended_at=now, error_code="worker_lost", error="The worker's lease ran out."
     )
-    run.write(crashes=run.crashes + 1, error_code="worker_lost")
-    run_event("run_rescued", run, crashes=run.crashes, lost_worker=run.worker)
+    lost_worker = run.worker
+    run.write(
+        status=Status.QUEUED.value,
+        worker="",
+        wake_at=now,
+        crashes=run.crashes + 1,
+        error_code="worker_lost",
+    )
+    run_event("run_rescued", run, crashes=run.crashes, lost_worker=lost_worker)
 
 
 def _reason_not_to_start(run: ReportRun, settings: Settings) -> Failed | None:

@@ -9,6 +9,7 @@ from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import Mark, ReportRun
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import sync_if_settings_changed
+from report_orchestrator.services.gate import closed_steps
 from report_orchestrator.services.polling import poll_due
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE
 
@@ -21,15 +22,19 @@ PATIENCE = timedelta(seconds=10)
 def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     """One round of upkeep. Any number of clusters may tick at once."""
     sync_if_settings_changed(ports=ports, settings=settings)
-    ring_startable(ports=ports)
+    ring_startable(ports=ports, settings=settings)
     poll_as_one(ports=ports, settings=settings, until=until)
     Mark.objects.note(TICK_MARK, now=ports.clock())
 
 
-def ring_startable(*, ports: Ports) -> int:
+def ring_startable(*, ports: Ports, settings: Settings) -> int:
     """Rings for runs that may start and that nobody seems to be about to take. Returns how many bells were rung."""
     now = ports.clock()
-    overlooked = ReportRun.objects.claimable(now).exclude(status=Status.QUEUED, wake_at__gt=now - PATIENCE)
+    overlooked = (
+        ReportRun.objects.claimable(now)
+        .exclude(status=Status.QUEUED, wake_at__gt=now - PATIENCE)
+        .exclude(step__in=closed_steps(now, settings))
+    )
     keys = list(overlooked.values_list("pk", flat=True)[:RUNG_AT_ONCE])
     ports.queue.ring(keys)
     return len(keys)

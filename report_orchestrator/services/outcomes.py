@@ -17,6 +17,7 @@ from report_orchestrator.domain.runs import (
     Failed,
     Outcome,
     Policy,
+    Postponed,
     Retryable,
     Status,
     Step,
@@ -34,6 +35,7 @@ from report_orchestrator.exceptions import (
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Clock
 from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.gate import admits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,8 +113,11 @@ def held(run: ReportRun) -> Failed:
     )
 
 
-def commit(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
-    """Writes the outcome, and the beginning of what follows, in one transaction."""
+def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
+    """Writes the outcome, and the beginning of what follows, in one transaction.
+
+    With `hand_over`, or where the gate does not admit the next step, the run is queued for whoever comes next.
+    """
     now = lease.clock()
     run = lease.run
     reached = transition(
@@ -121,6 +126,8 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
     ended = lease.attempt
     with transaction.atomic(using=database()):
         _close(ended, outcome, reached, now)
+        if reached.status == Status.RUNNING and not hand_over:
+            hand_over = not admits(reached.step, now=now, settings=lease.settings)
         run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
         if run.status == Status.RUNNING:
             lease.attempt = RunStep.objects.create(
@@ -180,6 +187,7 @@ _RESULTS: Mapping[type, StepResult] = {
     Completed: StepResult.COMPLETED,
     Waiting: StepResult.WAITING,
     Retryable: StepResult.RETRIED,
+    Postponed: StepResult.RETRIED,
     Failed: StepResult.FAILED,
 }
 
@@ -193,7 +201,7 @@ def _close(attempt: RunStep, outcome: Outcome, reached: Transition, now: datetim
         attempt.metadata = {**attempt.metadata, **outcome.metadata}
     else:
         attempt.traceback = outcome.traceback
-    if reached.status != Status.DEFERRED:
+    if attempt.result != StepResult.WAITING:
         attempt.ended_at = now
     attempt.save(update_fields=["result", "error_code", "error", "metadata", "traceback", "ended_at"])
 

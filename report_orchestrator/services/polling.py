@@ -11,12 +11,27 @@ from django.db import transaction
 from django.db.models import F
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.domain.runs import Outcome, Status, Waiting, spread_poll_interval
+from report_orchestrator.domain.runs import (
+    Outcome,
+    Retryable,
+    Status,
+    Step,
+    Waiting,
+    spread_poll_interval,
+)
 from report_orchestrator.exceptions import LeaseLostError
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import JobStatus, Ports
 from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.execution import lease_token
+from report_orchestrator.services.gate import (
+    DOWN_CODES,
+    admits,
+    note_failure,
+    note_success,
+    postponed,
+    read_circuit,
+)
 from report_orchestrator.services.outcomes import Lease, commit, outcome_of
 from report_orchestrator.services.pipeline import judge
 
@@ -41,8 +56,9 @@ def poll_due(*, ports: Ports, settings: Settings, until: datetime) -> int:
 def _claim_polls(*, ports: Ports, settings: Settings) -> list[ReportRun]:
     now, token = ports.clock(), lease_token()
     with transaction.atomic(using=database()):
+        most = _admitted(now, settings)
         due = ReportRun.objects.pollable(now).select_for_update(skip_locked=True)
-        keys = list(due.values_list("pk", flat=True)[:POLL_BATCH])
+        keys = list(due.values_list("pk", flat=True)[:most])
         ReportRun.objects.filter(pk__in=keys, status=Status.DEFERRED).update(
             status=Status.RUNNING,
             worker=token,
@@ -50,6 +66,13 @@ def _claim_polls(*, ports: Ports, settings: Settings) -> list[ReportRun]:
             version=F("version") + 1,
         )
     return list(ReportRun.objects.filter(pk__in=keys, worker=token)) if keys else []
+
+
+def _admitted(now: datetime, settings: Settings) -> int:
+    """How many runs may be asked about: a batch, or one as a probe while Fireant is taken to be down."""
+    if not read_circuit().is_open:
+        return POLL_BATCH
+    return int(admits(Step.JOB_COMPLETION_STATUS, now=now, settings=settings))
 
 
 def _ask(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> list[JobStatus | Outcome]:
@@ -78,7 +101,7 @@ def _record_polls(
 ) -> None:
     still_waiting: list[ReportRun] = []
     moved_on: list[int] = []
-    for run, answer in zip(runs, answers, strict=True):
+    for run, answer in zip(runs, _weighed(answers, ports, settings), strict=True):
         outcome = judged(run, answer, ports=ports, settings=settings)
         if _changes_nothing(run, outcome, settings):
             still_waiting.append(run)
@@ -87,6 +110,24 @@ def _record_polls(
             moved_on.append(run.pk)
     _wait_on(still_waiting, ports=ports, settings=settings)
     ports.queue.ring(moved_on)
+
+
+def _weighed(
+    answers: Sequence[JobStatus | Outcome], ports: Ports, settings: Settings
+) -> Sequence[JobStatus | Outcome]:
+    """Lets the circuit learn from a batch as a whole: one answer proves Fireant alive, however many failed beside it."""
+    now = ports.clock()
+    down = [answer for answer in answers if isinstance(answer, Retryable) and answer.code in DOWN_CODES]
+    if any(isinstance(answer, JobStatus) for answer in answers):
+        note_success(now=now)
+        return answers
+    if not down:
+        return answers
+    circuit = note_failure(down[0].code, now=now, settings=settings, count=len(down))
+    return [
+        postponed(answer, circuit, settings) if isinstance(answer, Retryable) else answer
+        for answer in answers
+    ]
 
 
 def _changes_nothing(run: ReportRun, outcome: Outcome, settings: Settings) -> bool:

@@ -148,7 +148,7 @@ def test_a_transient_failure_is_tried_again_at_its_step_and_not_before_it(
 
 
 def test_retries_run_out(new_run: NewRun, fakes: FakePorts) -> None:
-    fakes.fireant.fail("submit", *[TransientError("busy", code="fireant_503")] * 9)
+    fakes.fireant.fail("submit", *[TransientError("busy", code="fireant_429")] * 9)
     run = new_run()
     for _ in range(4):
         run = go(run, fakes)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
+from croniter import croniter
 
 from report_orchestrator.domain.cron import next_time, parse_cron, times_between
 from report_orchestrator.exceptions import InvalidCronError
@@ -488,6 +489,14 @@ def test_a_field_that_croniter_refuses_is_named_with_what_to_write(cron: str, pr
 )
 def test_what_croniter_takes_and_does_not_evaluate_as_written_is_refused(cron: str, problem: str) -> None:
     assert f"The cron '{cron}' is not valid: {problem}" in _refusal(cron)
+
+
+def test_a_refusal_that_no_single_field_explains_still_says_what_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(croniter, "is_valid", lambda _: True)
+
+    assert FIVE_FIELDS in _refusal("99 0 * * *")
 
 
 @pytest.mark.parametrize("cron", ["0 0 15W * 1", "0 0 15 * 1#2", "0 0 L * L5"])

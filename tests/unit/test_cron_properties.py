@@ -325,6 +325,7 @@ AT_EVERY_CHANGE = [
     daily(listed(0), listed(0)),
     daily(steps(0, 59, 20), span(0, 3)),
     daily(listed(0), star(0, 23)),
+    daily(listed(30), span(0, 23)),
     daily(steps(0, 59, 15), star(0, 23)),
     daily(listed(25), steps(0, 23, 2)),
     daily(listed(0), steps(0, 23, 24)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -13,6 +12,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
 from report_orchestrator.management.base import parse_date
 from report_orchestrator.management.following import FollowingCommand
+from report_orchestrator.management.intervening import command_line_user
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.discovery import refresh
@@ -69,15 +69,10 @@ exit status: 0 well, 1 a run failed or a report was refused, 2 used wrongly"""
                     raise ReportNotFoundError(
                         f"There is no report {key} in {ports.reports.label}. Check the id."
                     )
-                run = open_manual_run(schedule, run_date=run_date, asked_by=_asker(), ports=ports, ring=ring)
+                run = open_manual_run(
+                    schedule, run_date=run_date, asked_by=command_line_user(), ports=ports, ring=ring
+                )
                 run_ids.append(run.pk)
             except InvalidReportError as error:
                 refused[key] = error.message
         return run_ids, refused
-
-
-def _asker() -> str:
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a container's user may have no name
-        return "command line"

@@ -1,0 +1,180 @@
+"""Who may speak to Fireant now: the limits over all clusters, and the circuit that spares a Fireant which is down.
+
+Runs that are not admitted wait as queued rows: they burn no attempt, and go by priority and age when the gate opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import (
+    LIVE,
+    Completed,
+    Outcome,
+    Postponed,
+    Retryable,
+    Status,
+    Step,
+    Waiting,
+)
+from report_orchestrator.models import Mark, ReportRun, RunStep
+from report_orchestrator.services.announce import database, schedule_event
+
+FIREANT_STEPS = frozenset({Step.EXTERNAL_JOB_SUBMISSION, Step.JOB_COMPLETION_STATUS, Step.RESULTS_STORAGE})
+CIRCUIT = "circuit: fireant"
+MUTEX = "mutex: fireant gate"
+MINUTE = timedelta(minutes=1)
+LONGEST_PROBE_WAIT = timedelta(minutes=5)
+
+DOWN_CODES = frozenset(
+    {
+        "fireant_unreachable",
+        "fireant_no_answer",
+        "submission_unknown",
+        "fireant_502",
+        "fireant_503",
+        "fireant_504",
+    }
+)
+"""Failures that speak of Fireant itself rather than of one report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circuit:
+    """What all clusters know of Fireant's state. Open while `probe_at` is set: then one probe goes out at a time."""
+
+    failures: int = 0
+    probes: int = 0
+    probe_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Fireant is taken to be down."""
+        return self.probe_at is not None
+
+
+def read_circuit() -> Circuit:
+    """The circuit as it stands."""
+    mark = Mark.objects.filter(name=CIRCUIT).first()
+    if mark is None:
+        return Circuit()
+    counts: Mapping[str, int] = mark.detail
+    return Circuit(failures=counts.get("failures", 0), probes=counts.get("probes", 0), probe_at=mark.due_at)
+
+
+def admits(step: Step, *, now: datetime, settings: Settings) -> bool:
+    """Whether one run may take this step now. To be called in the transaction that then takes it.
+
+    While the circuit is open, the one caller that is admitted carries the probe.
+    """
+    if step not in FIREANT_STEPS:
+        return True
+    if read_circuit().is_open and not _wins_probe(now, settings):
+        return False
+    return step != Step.EXTERNAL_JOB_SUBMISSION or _has_place(now, settings)
+
+
+def _wins_probe(now: datetime, settings: Settings) -> bool:
+    return Mark.objects.win(CIRCUIT, now=now, until=now + settings.fireant_probe)
+
+
+def _has_place(now: datetime, settings: Settings) -> bool:
+    """Counts under a mutex, which the caller's transaction keeps until its run is counted too."""
+    if not settings.fireant_max_jobs_in_flight and not settings.fireant_max_submits_per_minute:
+        return True
+    Mark.objects.hold(MUTEX, now=now)
+    return places_left(now, settings) > 0
+
+
+def places_left(now: datetime, settings: Settings) -> int:
+    """How many jobs may be submitted now; a large number where nothing limits them."""
+    left = 1_000_000
+    if settings.fireant_max_jobs_in_flight:
+        left = min(left, settings.fireant_max_jobs_in_flight - jobs_in_flight())
+    if settings.fireant_max_submits_per_minute:
+        submitted = RunStep.objects.filter(
+            step=Step.EXTERNAL_JOB_SUBMISSION, started_at__gt=now - MINUTE
+        ).count()
+        left = min(left, settings.fireant_max_submits_per_minute - submitted)
+    return left
+
+
+def jobs_in_flight() -> int:
+    """Jobs that Fireant has, or is about to get: submitted and not seen to have ended."""
+    return ReportRun.objects.filter(
+        Q(status__in=sorted(LIVE), step__in=[Step.LOCAL_JOB_RECORD, Step.JOB_COMPLETION_STATUS])
+        | Q(status=Status.RUNNING, step=Step.EXTERNAL_JOB_SUBMISSION)
+    ).count()
+
+
+def closed_steps(now: datetime, settings: Settings) -> list[Step]:
+    """The steps that nobody need try now, so that a worker does not pick up runs only to put them down."""
+    circuit = read_circuit()
+    if circuit.probe_at is not None and circuit.probe_at > now:
+        return sorted(FIREANT_STEPS)
+    return [] if places_left(now, settings) > 0 else [Step.EXTERNAL_JOB_SUBMISSION]
+
+
+def note_failure(code: str, *, now: datetime, settings: Settings, count: int = 1) -> Circuit:
+    """Counts failures that speak of Fireant itself; opens the circuit when there were enough, or keeps it open for longer."""
+    with transaction.atomic(using=database()):
+        Mark.objects.hold(CIRCUIT, now=now)
+        before = read_circuit()
+        after = _after_failures(before, count, now, settings)
+        Mark.objects.filter(name=CIRCUIT).update(
+            due_at=after.probe_at, detail={"failures": after.failures, "probes": after.probes}
+        )
+        if after.is_open and not before.is_open:
+            schedule_event("circuit_opened", failures=after.failures, code=code, probe_at=after.probe_at)
+    return after
+
+
+def _after_failures(before: Circuit, count: int, now: datetime, settings: Settings) -> Circuit:
+    failures = before.failures + count
+    if failures < settings.fireant_circuit_failures:
+        return Circuit(failures=failures)
+    probes = before.probes + before.is_open
+    wait = min(settings.fireant_probe * 2.0 ** min(probes, 10), LONGEST_PROBE_WAIT)
+    return Circuit(failures=failures, probes=probes, probe_at=max(now + wait, before.probe_at or now))
+
+
+def note_success(*, now: datetime) -> None:
+    """Fireant answered: the circuit closes and its count begins anew. Writes only where there was something to forget."""
+    before = read_circuit()
+    if before == Circuit():
+        return
+    Mark.objects.filter(name=CIRCUIT).update(due_at=None, detail={}, marked_at=now)
+    if before.is_open:
+        schedule_event("circuit_closed")
+
+
+def weigh(step: Step, outcome: Outcome, *, now: datetime, settings: Settings) -> Outcome:
+    """Lets the circuit learn from an outcome; where Fireant is down, a retry becomes a wait that costs the run nothing."""
+    if step not in FIREANT_STEPS:
+        return outcome
+    match outcome:
+        case Completed() | Waiting():
+            note_success(now=now)
+            return outcome
+        case Retryable() if outcome.code in DOWN_CODES:
+            return postponed(outcome, note_failure(outcome.code, now=now, settings=settings), settings)
+        case _:
+            return outcome
+
+
+def postponed(outcome: Retryable, circuit: Circuit, settings: Settings) -> Outcome:
+    """The wait until after the next probe, so that another run carries that one; the retry itself while the circuit is closed."""
+    if circuit.probe_at is None:
+        return outcome
+    return Postponed(
+        code=outcome.code,
+        error=f"{outcome.error} Fireant is taken to be down: the run waits for it, and nothing is used up.",
+        until=circuit.probe_at + settings.fireant_probe,
+        traceback=outcome.traceback,
+    )

@@ -1,0 +1,110 @@
+"""What a person may do to a run: retry it from where it failed, cancel it, and so release what is on hold."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import Max
+
+from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Status, Step, StepResult, resumes_at
+from report_orchestrator.exceptions import LeaseLostError, NotPossibleError
+from report_orchestrator.models import Intervention, InterventionKind, ReportRun, RunStep
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.announce import database, run_event
+
+TRIES = 5
+"""How often a cancellation is tried against a worker that keeps writing."""
+
+
+def retry_run(run_id: int, *, actor: str, ports: Ports, reason: str = "") -> ReportRun:
+    """Has a failed or timed-out run go on from the step that failed, with all its attempts and polls anew.
+
+    A run on hold is released by this: its submission is sent again under the same reference.
+
+    Raises:
+        NotPossibleError: there is no such run, or it has not failed.
+    """
+    with transaction.atomic(using=database()):
+        run = _get(run_id)
+        if run.status not in RETRYABLE_BY_PERSON:
+            raise NotPossibleError(
+                f"{run} is {run.status}, so there is nothing to retry. Start a new one with run_report {run.report_key}."
+            )
+        _requeue(run, ports)
+        _record(run, InterventionKind.RETRIED, actor, reason, ports)
+        ports.queue.ring([run.pk])
+    return run
+
+
+def _requeue(run: ReportRun, ports: Ports) -> None:
+    step = resumes_at(Step(run.step), run.error_code)
+    held = run.error_code == "submission_unknown"
+    anew = step is Step.REPORT_DATA and run.step != step
+    made = RunStep.objects.filter(run=run, step=step).aggregate(last=Max("attempt"))["last"]
+    try:
+        run.write(
+            status=Status.QUEUED.value,
+            step=step.value,
+            wake_at=ports.clock(),
+            ended_at=None,
+            attempt=made or 0,
+            failures=0,
+            crashes=0,
+            polls=0,
+            error_code="",
+            error="",
+            submission=run.submission + anew,
+            fireant_job_id="" if anew else run.fireant_job_id,
+            fireant_status="" if anew else run.fireant_status,
+            possibly_submitted_twice=run.possibly_submitted_twice or held,
+        )
+    except LeaseLostError as error:
+        raise NotPossibleError(f"{run} was changed by somebody else just now. Look at it again.") from error
+
+
+def cancel_run(run_id: int, *, actor: str, ports: Ports, reason: str = "") -> ReportRun:
+    """Ends a run that has not ended. Its worker, if it has one, finds its lease gone and drops what it was doing.
+
+    Fireant has no way to cancel: a job that was submitted goes on there, and its result is not fetched.
+
+    Raises:
+        NotPossibleError: there is no such run, it has ended, or it ended first.
+    """
+    for _ in range(TRIES):
+        try:
+            return _cancel(run_id, actor, reason, ports)
+        except LeaseLostError:
+            continue
+    raise NotPossibleError(f"Run {run_id} keeps changing. Try again in a moment.")
+
+
+def _cancel(run_id: int, actor: str, reason: str, ports: Ports) -> ReportRun:
+    now = ports.clock()
+    with transaction.atomic(using=database()):
+        run = _get(run_id)
+        if run.has_ended:
+            raise NotPossibleError(f"{run} has ended already: {run.status}. There is nothing to cancel.")
+        run.write(
+            status=Status.CANCELED.value,
+            worker="",
+            wake_at=None,
+            ended_at=now,
+            error_code="canceled",
+            error=f"Canceled by {actor}." + (f" Reason: {reason}" if reason else ""),
+        )
+        RunStep.objects.filter(run=run, ended_at__isnull=True).update(
+            result=StepResult.CANCELED, ended_at=now
+        )
+        _record(run, InterventionKind.CANCELED, actor, reason, ports)
+    return run
+
+
+def _get(run_id: int) -> ReportRun:
+    run = ReportRun.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotPossibleError(f"There is no run {run_id}. The admin's list of runs has the numbers.")
+    return run
+
+
+def _record(run: ReportRun, kind: InterventionKind, actor: str, reason: str, ports: Ports) -> None:
+    Intervention.objects.create(run=run, kind=kind, actor=actor[:150], reason=reason, made_at=ports.clock())
+    run_event(f"run_{kind.value}", run, actor=actor, reason=reason)

@@ -1,0 +1,163 @@
+"""The limits over all clusters, and the circuit that spares a Fireant which is down."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import Status, Step
+from report_orchestrator.exceptions import TransientError
+from report_orchestrator.models import ReportRun
+from report_orchestrator.ports import JobState
+from report_orchestrator.services.execution import work
+from report_orchestrator.services.gate import read_circuit
+from report_orchestrator.services.maintenance import ring_startable
+from report_orchestrator.services.polling import poll_due
+from report_orchestrator.testing import FakePorts
+from tests.conftest import SettingsFactory
+from tests.integration.conftest import NewRun
+
+pytestmark = pytest.mark.django_db
+
+
+def go(fakes: FakePorts, settings: Settings) -> None:
+    until = fakes.clock.now + timedelta(seconds=1)
+    work(None, ports=fakes.ports, settings=settings, until=until)
+    poll_due(ports=fakes.ports, settings=settings, until=until)
+
+
+def count(status: Status, step: Step | None = None) -> int:
+    found = ReportRun.objects.filter(status=status)
+    return found.count() if step is None else found.filter(step=step).count()
+
+
+def down(times: int = 1) -> list[BaseException]:
+    return [TransientError("connection refused", code="fireant_unreachable")] * times
+
+
+def test_no_more_jobs_are_in_flight_than_the_limit(new_run: NewRun, fakes: FakePorts) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=2)
+    for job_id in ("101", "102", "103", "104", "105"):
+        fakes.fireant.answer(job_id, JobState.RUNNING)
+    for _ in range(5):
+        new_run()
+    go(fakes, limited)
+    assert len(fakes.fireant.submitted) == 2
+    assert count(Status.QUEUED, Step.EXTERNAL_JOB_SUBMISSION) == 3
+    fakes.clock.advance(seconds=70)
+    go(fakes, limited)  # two end, and leave their places
+    go(fakes, limited)
+    assert len(fakes.fireant.submitted) == 4
+    assert count(Status.SUCCEEDED) == 2
+
+
+def test_a_free_place_goes_by_priority_then_by_age(new_run: NewRun, fakes: FakePorts) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=1)
+    fakes.fireant.answer("101", JobState.RUNNING)
+    runs = [new_run() for _ in range(4)]
+    go(fakes, limited)
+    ReportRun.objects.filter(pk=runs[3].pk).update(priority=20)
+    fakes.clock.advance(seconds=70)
+    go(fakes, limited)
+    go(fakes, limited)
+    order = [reference for _kind, _payload, reference in fakes.fireant.submitted]
+    assert order == [runs[index].client_reference for index in (0, 3, 1, 2)]
+
+
+def test_no_more_submissions_in_a_minute_than_the_limit(new_run: NewRun, fakes: FakePorts) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_SUBMITS_PER_MINUTE=3)
+    for _ in range(7):
+        new_run()
+    submitted = []
+    for _ in range(3):
+        go(fakes, limited)
+        submitted.append(len(fakes.fireant.submitted))
+        fakes.clock.advance(seconds=61)
+    assert submitted == [3, 6, 7]
+
+
+def test_runs_that_wait_for_a_place_ring_no_bells(new_run: NewRun, fakes: FakePorts) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=1)
+    fakes.fireant.answer("101", JobState.RUNNING)
+    new_run(), new_run()
+    go(fakes, limited)
+    fakes.clock.advance(seconds=30)
+    assert ring_startable(ports=fakes.ports, settings=limited) == 0
+
+
+def test_when_fireant_is_down_nothing_is_used_up_and_everything_resumes_by_itself(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    settings = SettingsFactory.make(MAX_RETRIES=1, FIREANT_CIRCUIT_FAILURES=1)
+    fakes.fireant.fail("submit", *down(20))
+    for _ in range(5):
+        new_run()
+    go(fakes, settings)
+    assert read_circuit().is_open
+    for _ in range(10):
+        fakes.clock.advance(minutes=6)
+        go(fakes, settings)
+    assert len(fakes.fireant.failures["submit"]) == 20 - 11  # one probe at a time
+    assert not ReportRun.objects.filter(failures__gt=0).exists()
+    fakes.fireant.failures.clear()
+    for _ in range(3):
+        fakes.clock.advance(minutes=6)
+        go(fakes, settings)
+    assert not read_circuit().is_open
+    assert count(Status.SUCCEEDED) == 5
+
+
+def test_probes_come_from_different_runs(new_run: NewRun, fakes: FakePorts) -> None:
+    settings = SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=1)
+    runs = [new_run() for _ in range(2)]
+    fakes.fireant.fail("submit", *down(3))
+    for seconds in (31, 61, 121):
+        go(fakes, settings)
+        fakes.clock.advance(seconds=seconds)
+    attempts = [run.steps.filter(step=Step.EXTERNAL_JOB_SUBMISSION).count() for run in runs]
+    assert min(attempts) >= 1
+
+
+def test_waiting_runs_are_not_polled_while_fireant_is_down_and_lose_no_polls(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    settings = SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=1, MAX_POLL_ATTEMPTS=3)
+    for job_id in ("101", "102", "103"):
+        fakes.fireant.answer(job_id, JobState.RUNNING)
+        new_run()
+    go(fakes, settings)
+    fakes.fireant.fail("status", *down(30))
+    fakes.clock.advance(seconds=70)
+    go(fakes, settings)
+    asked = len(fakes.fireant.asked)
+    for _ in range(5):
+        fakes.clock.advance(minutes=6)
+        go(fakes, settings)
+    assert len(fakes.fireant.asked) - asked == 5  # one probe at a time
+    assert set(ReportRun.objects.values_list("status", "polls")) == {("deferred", 1)}
+    fakes.fireant.failures.clear()
+    for _ in range(3):
+        fakes.clock.advance(minutes=12)
+        go(fakes, settings)
+    assert count(Status.SUCCEEDED) == 3
+
+
+def test_failures_of_single_reports_do_not_open_the_circuit(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.fail("submit", *[TransientError("oops", code="fireant_429")] * 4)
+    for _ in range(4):
+        new_run()
+    go(fakes, SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=1))
+    assert not read_circuit().is_open
+
+
+def test_a_success_in_between_starts_the_count_anew(new_run: NewRun, fakes: FakePorts) -> None:
+    settings = SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=2)
+    for _ in range(3):
+        fakes.fireant.fail("submit", *down())
+        new_run()
+        go(fakes, settings)
+        new_run()
+        go(fakes, settings)
+    assert not read_circuit().is_open

@@ -1,0 +1,89 @@
+"""Proof that work is being done."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from report_orchestrator.models import Mark, ReportRun, ReportSchedule
+from report_orchestrator.services.health import examine
+from report_orchestrator.services.maintenance import tick
+from report_orchestrator.testing import FakePorts
+from tests.conftest import SettingsFactory
+from tests.integration.conftest import NewRun
+
+pytestmark = pytest.mark.django_db
+SETTINGS = SettingsFactory.make()
+
+
+def red(fakes: FakePorts) -> set[str]:
+    return {finding.name for finding in examine(ports=fakes.ports, settings=SETTINGS) if not finding.well}
+
+
+def ticked(fakes: FakePorts) -> None:
+    now = fakes.clock.now
+    Mark.objects.win("bell: report_orchestrator.tasks.tick", now=now, until=now)
+    tick(ports=fakes.ports, settings=SETTINGS, until=now)
+
+
+def test_a_product_that_never_ran_is_not_healthy(fakes: FakePorts) -> None:
+    assert red(fakes) == {"worker"}
+
+
+def test_a_product_that_ticks_is_healthy(fakes: FakePorts) -> None:
+    ticked(fakes)
+    assert red(fakes) == set()
+
+
+def test_silence_turns_it_red_within_a_minute(fakes: FakePorts) -> None:
+    ticked(fakes)
+    fakes.clock.advance(seconds=41)
+    assert red(fakes) == {"worker", "scheduler"}
+
+
+def test_a_scheduler_that_rings_while_no_worker_hears_it_is_told_apart(fakes: FakePorts) -> None:
+    ticked(fakes)
+    now = fakes.clock.advance(seconds=41)
+    Mark.objects.win("bell: report_orchestrator.tasks.tick", now=now, until=now)
+    assert red(fakes) == {"worker"}
+
+
+def test_runs_that_nobody_takes_are_told(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run()
+    fakes.clock.advance(seconds=61)
+    ticked(fakes)
+    assert red(fakes) == {"runs"}
+
+
+def test_runs_that_wait_for_a_place_are_not_overdue(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run()
+    Mark.objects.create(name="circuit: fireant", due_at=fakes.clock.now.replace(year=2099))
+    ReportRun.objects.update(step="external_job_submission")
+    fakes.clock.advance(seconds=61)
+    ticked(fakes)
+    assert red(fakes) == set()
+
+
+def test_an_expired_lease_that_nobody_rescues_is_told(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run().write(status="running", worker="gone", wake_at=fakes.clock.now)
+    fakes.clock.advance(seconds=61)
+    ticked(fakes)
+    assert red(fakes) == {"leases"}
+
+
+def test_due_reports_that_nobody_opens_are_told(new_run: NewRun, fakes: FakePorts) -> None:
+    ReportSchedule.objects.filter(report_key="1").update(next_run_at=fakes.clock.now)
+    new_run().write(status="canceled", wake_at=None, ended_at=fakes.clock.now)
+    fakes.clock.advance(minutes=3)
+    ticked(fakes)
+    assert red(fakes) == {"schedules"}
+
+
+def test_the_view_says_the_same_to_a_probe(client: Client) -> None:
+    response = client.get(reverse("report_orchestrator:health"))
+    assert response.status_code == 503
+    assert json.loads(response.content)["healthy"] is False
+    assert client.post(reverse("report_orchestrator:health")).status_code == 405

@@ -1,0 +1,140 @@
+"""What a person may do to a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from report_orchestrator.domain.runs import Status, Step
+from report_orchestrator.exceptions import (
+    FireantError,
+    NotPossibleError,
+    StorageError,
+    SubmissionUnknownError,
+)
+from report_orchestrator.models import Intervention, ReportRun
+from report_orchestrator.ports import JobState
+from report_orchestrator.services.execution import advance
+from report_orchestrator.services.intervention import cancel_run, retry_run
+from report_orchestrator.testing import FakePorts, geo_report
+from tests.conftest import SettingsFactory
+from tests.integration.conftest import NewRun
+
+pytestmark = pytest.mark.django_db
+SETTINGS = SettingsFactory.make()
+
+
+def go(run: ReportRun, fakes: FakePorts, **given: object) -> ReportRun:
+    advance(run.pk, ports=fakes.ports, settings=SettingsFactory.make(**given))
+    run.refresh_from_db()
+    return run
+
+
+def retried(run: ReportRun, fakes: FakePorts) -> ReportRun:
+    return go(retry_run(run.pk, actor="ann", ports=fakes.ports, reason="why not"), fakes)
+
+
+def test_a_failed_run_goes_on_from_the_step_that_failed(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.store.failures.append(StorageError("no such lakehouse"))
+    run = go(new_run(), fakes)
+    assert (run.status, run.step) == (Status.FAILED, Step.RESULTS_STORAGE)
+    run = retried(run, fakes)
+    assert run.status == Status.SUCCEEDED
+    assert len(fakes.fireant.submitted) == 1
+    steps = list(run.steps.values_list("step", "attempt", "result").order_by("pk"))[-2:]
+    assert steps == [("results_storage", 1, "failed"), ("results_storage", 2, "completed")]
+    made = Intervention.objects.get()
+    assert (made.kind, made.actor, made.reason) == ("retried", "ann", "why not")
+
+
+def test_a_failed_job_is_submitted_anew_from_the_report_as_it_is_now(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.fireant.answer("101", JobState.FAILED)
+    run = go(new_run(), fakes)
+    fakes.reports.reports["1"] = geo_report("1", fields={"name": "Corrected"})
+    run = retried(run, fakes)
+    assert (run.status, run.fireant_job_id) == (Status.SUCCEEDED, "102")
+    references = [reference for _kind, _payload, reference in fakes.fireant.submitted]
+    assert references == [f"{run.reference}-1", f"{run.reference}-2"]
+    assert fakes.fireant.submitted[1][1]["name"] == "Corrected"
+    attempts = list(run.steps.filter(step=Step.LOCAL_JOB_RECORD).values_list("attempt", flat=True))
+    assert attempts == [1, 2]
+
+
+def test_a_refused_submission_is_made_from_the_report_as_it_is_now(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.fail("submit", FireantError("bad ncores", code="fireant_422"))
+    run = go(new_run(), fakes)
+    fakes.reports.reports["1"] = geo_report("1", fields={"name": "Corrected"})
+    run = retried(run, fakes)
+    [(_kind, payload, reference)] = fakes.fireant.submitted
+    assert (run.status, payload["name"], reference) == (Status.SUCCEEDED, "Corrected", f"{run.reference}-2")
+
+
+def test_a_run_on_hold_is_released_under_its_own_reference(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.fail("submit", SubmissionUnknownError("no answer"))
+    run = go(new_run(), fakes, FIREANT_ON_UNKNOWN="hold")
+    assert run.error_code == "submission_unknown"
+    retry_run(run.pk, actor="ann", ports=fakes.ports)
+    run = go(run, fakes, FIREANT_ON_UNKNOWN="hold")
+    assert (run.status, run.possibly_submitted_twice) == (Status.SUCCEEDED, True)
+    assert [reference for _kind, _payload, reference in fakes.fireant.submitted] == [f"{run.reference}-1"]
+
+
+def test_a_timed_out_run_gets_all_its_polls_anew(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.RUNNING, JobState.RUNNING)
+    run = go(new_run(), fakes, MAX_POLL_ATTEMPTS=1)
+    assert run.status == Status.TIMED_OUT
+    run = retried(run, fakes)
+    assert (run.status, run.polls, run.submission) == (Status.DEFERRED, 1, 1)
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.DEFERRED, Status.CANCELED])
+def test_only_what_failed_can_be_retried(new_run: NewRun, fakes: FakePorts, status: Status) -> None:
+    run = new_run()
+    if status == Status.DEFERRED:
+        fakes.fireant.answer("101", JobState.RUNNING)
+    if status == Status.CANCELED:
+        cancel_run(run.pk, actor="ann", ports=fakes.ports)
+    go(run, fakes)
+    with pytest.raises(NotPossibleError, match="nothing to retry"):
+        retry_run(run.pk, actor="ann", ports=fakes.ports)
+    assert ReportRun.objects.get(pk=run.pk).status == status
+
+
+def test_a_waiting_run_is_canceled_and_never_polled_again(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.RUNNING)
+    run = go(new_run(), fakes)
+    cancel_run(run.pk, actor="ann", ports=fakes.ports, reason="wrong group")
+    run.refresh_from_db()
+    assert (run.status, run.wake_at, run.error) == (
+        Status.CANCELED,
+        None,
+        "Canceled by ann. Reason: wrong group",
+    )
+    assert run.steps.order_by("pk").last().result == "canceled"  # type: ignore[union-attr]  # there are steps
+
+
+def test_a_cancellation_wins_over_the_worker_that_is_busy_with_the_run(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+    submit = type(fakes.fireant).submit
+
+    def submit_while_canceled(*args: object, **kwargs: object) -> str:
+        cancel_run(run.pk, actor="ann", ports=fakes.ports)
+        return submit(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(fakes.fireant), "submit", submit_while_canceled)
+    run = go(run, fakes)
+    assert (run.status, run.fireant_job_id) == (Status.CANCELED, "")
+
+
+def test_what_has_ended_cannot_be_canceled(new_run: NewRun, fakes: FakePorts) -> None:
+    run = go(new_run(), fakes)
+    with pytest.raises(NotPossibleError, match="has ended already: succeeded"):
+        cancel_run(run.pk, actor="ann", ports=fakes.ports)
+
+
+def test_a_run_that_is_not_there_is_named(fakes: FakePorts) -> None:
+    with pytest.raises(NotPossibleError, match="no run 4711"):
+        retry_run(4711, actor="ann", ports=fakes.ports)
