@@ -31,6 +31,7 @@ SANDBOX_URL = "http://127.0.0.1:8099"
 AppEnv: TypeAlias = Literal["dev", "prod"]
 Approach: TypeAlias = Literal["sensor", "schedule", "pipeline"]
 MissedRuns: TypeAlias = Literal["latest", "all", "none"]
+Overlap: TypeAlias = Literal["skip", "queue", "allow"]
 OnUnknown: TypeAlias = Literal["resubmit", "hold"]
 AzureCredential: TypeAlias = Literal["client_secret", "workload_identity", "managed_identity", "default"]
 
@@ -219,6 +220,7 @@ class Settings:
     schedule_cron_expression: str = _spec(_cron, "0 * * * *")
     schedule_interval: timedelta = _spec(_seconds(least=60), 3600)
     missed_runs: MissedRuns = _spec(_one_of("latest", "all", "none"), "latest")
+    overlap: Overlap = _spec(_one_of("skip", "queue", "allow"), "skip")
     max_lookback: timedelta = _spec(_seconds(least=60), 86400)
 
     max_poll_attempts: int = _spec(_whole(least=1), 120)
@@ -227,6 +229,7 @@ class Settings:
     max_retries: int = _spec(_whole(), 3)
     retry_backoff: timedelta = _spec(_seconds(least=0.1), 10)
     lease: timedelta = _spec(_seconds(least=5), 120)
+    shutdown_grace: timedelta = _spec(_seconds(), 20)
 
     configure_logging: bool = _spec(_flag, default=True)
     log_level: str = _spec(_one_of("debug", "info", "warning", "error", "critical"), "info")

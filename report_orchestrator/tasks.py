@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from report_orchestrator.conf import get_settings
-from report_orchestrator.models import Mark, ReportSchedule
+from report_orchestrator.models import ReportSchedule
 from report_orchestrator.services import approaches, discovery, execution, maintenance, scheduling
 from report_orchestrator.wiring import get_ports
 
 LONGEST = timedelta(seconds=45)
 """How long one task goes on taking more work; the next bell carries on."""
-
-CRON_SENSOR_MARK = "cron sensor"
 
 
 def work(run_id: int | None = None) -> int:
@@ -28,9 +26,9 @@ def tick() -> None:
 
 
 def cron_sensor() -> int:
-    """The sensor approach's tick. Returns how many runs it opened."""
+    """The sensor approach's tick: edits that sent no signal, then what is due. Returns how many runs it opened."""
     ports, settings = get_ports(), get_settings()
-    Mark.objects.note(CRON_SENSOR_MARK, now=ports.clock())
+    discovery.refresh_changed(ports=ports)
     return scheduling.open_due_runs(ports=ports, settings=settings).runs
 
 

@@ -34,11 +34,12 @@ REPORT_FIELDS: Mapping[str, bool] = {
     "priority": False,
     "updated": False,
     "timezone": False,
+    "overlap": False,
 }
 """Our names of a report's fields, and whether a host must have them."""
 
-DEFAULT_PATHS: Mapping[str, str] = {"enabled": "is_valid", "timezone": ""}
-"""Where the host's usual name is not ours. A time zone is read only where the settings name a field for it."""
+DEFAULT_PATHS: Mapping[str, str] = {"enabled": "is_valid", "timezone": "", "overlap": ""}
+"""Where the host's usual name is not ours. A time zone and an overlap policy are read only from fields that the settings name."""
 
 _NO_EVENT, _UNKNOWN = "none", "unknown"
 

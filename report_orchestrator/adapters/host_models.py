@@ -143,6 +143,7 @@ class HostReports:
             enabled=bool(enabled),
             timezone=str(row.get("timezone") or ""),
             priority=priority_rank(row.get("priority")),
+            overlap=_overlap(row.get("overlap")),
             updated_at=row.get("updated"),
             event_kinds=None if group is None else kinds.get(group, frozenset()),
         )
@@ -241,6 +242,12 @@ class HostModifiers:
             as_at_date=run_date,
             fx_date=getattr(modifier, self.paths["fx_date"]) or run_date,
         )
+
+
+def _overlap(value: object) -> str:
+    """A report's own policy; anything else than the three words leaves it to the setting."""
+    word = str(value or "").strip().lower()
+    return word if word in {"skip", "queue", "allow"} else ""
 
 
 def json_key(key: object) -> int | str:

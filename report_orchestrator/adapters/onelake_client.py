@@ -19,7 +19,7 @@ from azure.identity import (
 )
 from azure.storage.filedatalake import FileSystemClient
 
-from report_orchestrator.adapters.onelake_errors import entra_error, is_silence
+from report_orchestrator.adapters.onelake_errors import entra_error, is_silence, raise_if_passing
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError
 
@@ -139,11 +139,14 @@ def _identity(settings: Settings) -> TokenCredential:
     client_id = settings.azure_client_id
     match settings.azure_credential:
         case "client_secret":
-            return _client_secret(settings, options)
+            return _client_secret(settings, options | {"raw_response_hook": raise_if_passing})
         case "workload_identity":
             return _made(
                 lambda: WorkloadIdentityCredential(
-                    tenant_id=settings.azure_tenant_id or None, client_id=client_id or None, **options
+                    tenant_id=settings.azure_tenant_id or None,
+                    client_id=client_id or None,
+                    raw_response_hook=raise_if_passing,
+                    **options,
                 )
             )
         case "managed_identity":

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.pipeline import PipelineResponse
 
 from report_orchestrator.adapters.fireant import retry_after
 from report_orchestrator.conf import Settings
@@ -82,15 +83,25 @@ def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
 
 def entra_error(error: AzureError, settings: Settings) -> OrchestratorError:
     """An error on the way to a token as one of ours."""
-    silent = _silent_cause(error)
-    if silent is not None:
-        return _unanswered(silent, settings, "Entra", "AZURE_AUTHORITY_HOST")
-    status = status_of(error)
-    if status is not None and (status in PASSING or status >= 500):
-        return _passing(error, f"Entra cannot give a token now ({status}).", f"entra_{status}")
+    for cause in _causes(error):
+        if isinstance(cause, TransientError):
+            return TransientError(cause.message, code=cause.code, retry_after=cause.retry_after)
+        if isinstance(cause, ServiceRequestError | ServiceResponseError):
+            return _unanswered(cause, settings, "Entra", "AZURE_AUTHORITY_HOST")
     return ConfigurationError(
         f"Entra gave no token for OneLake: {_first_line(error, settings)} Correct {_WHO}, then retry the run."
     )
+
+
+def raise_if_passing(response: PipelineResponse[Any, Any]) -> None:
+    """Raises where Entra is busy or away. A hook of azure-identity's, which tells that apart from a wrong secret no more."""
+    answer = response.http_response
+    if answer.status_code in PASSING or answer.status_code >= 500:
+        raise TransientError(
+            f"Entra cannot give a token now ({answer.status_code}).",
+            code=f"entra_{answer.status_code}",
+            retry_after=retry_after(answer.headers.get("retry-after")),
+        )
 
 
 def missing_lakehouse(error: AzureError) -> ConfigurationError:
@@ -129,16 +140,6 @@ def _header(error: AzureError, name: str) -> str:
     # Any, since the SDK's types of an answer do not agree on whether it has headers.
     response: Any = error.response if isinstance(error, HttpResponseError) else None
     return "" if response is None else str(response.headers.get(name, ""))
-
-
-def _silent_cause(error: AzureError) -> BaseException | None:
-    """What kept Entra from answering, where azure-identity has wrapped it as a refusal."""
-    if status_of(error) is not None:
-        return None
-    silent = (
-        cause for cause in _causes(error) if isinstance(cause, ServiceRequestError | ServiceResponseError)
-    )
-    return next(silent, None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -110,7 +110,8 @@ class ReportSummary:
     """What discovery needs of a report: enough to schedule it, not enough to run it.
 
     `key` is the primary key as text; `event_kinds` holds each kind found in its event group, None standing for an event
-    of no known kind; it is None itself where the report has no event group. `timezone` is empty where the host's applies.
+    of no known kind; it is None itself where the report has no event group. `timezone` is empty where the host's applies,
+    `overlap` where the setting does.
     """
 
     key: str
@@ -119,6 +120,7 @@ class ReportSummary:
     enabled: bool
     timezone: str = ""
     priority: int = 0
+    overlap: str = ""
     updated_at: datetime | None = None
     event_kinds: frozenset[EventKind | None] | None = frozenset()
 

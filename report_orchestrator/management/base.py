@@ -92,6 +92,10 @@ class OrchestratorCommand(BaseCommand):
         width = None if self.stdout.isatty() else PIPE_WIDTH
         return Console(file=self.stdout, width=width, highlight=False, markup=False)  # type: ignore[arg-type]
 
+    def progress_console(self) -> Console:
+        """A console on standard error, for what is watched and not kept."""
+        return Console(file=self.stderr, highlight=False)  # type: ignore[arg-type]  # it writes like a file
+
 
 def _quieten_console() -> None:
     """A person reads the answer, not the log beside it; `--verbosity 2` shows both. Only our own handler is touched."""

@@ -18,6 +18,8 @@ class ChangeKind(models.TextChoices):
     DISABLED = "disabled", _("disabled")
     QUARANTINED = "quarantined", _("quarantined")
     REPAIRED = "repaired", _("repaired")
+    PAUSED = "paused", _("paused")
+    RESUMED = "resumed", _("resumed")
 
 
 class ChangeSource(models.TextChoices):
@@ -26,6 +28,7 @@ class ChangeSource(models.TextChoices):
     DISCOVERY = "discovery", _("discovery")
     SIGNAL = "signal", _("a save in this project")
     CHANGE_STAMP = "change_stamp", _("the report's change stamp")
+    PERSON = "person", _("a person")
 
 
 class ReportChange(models.Model):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.domain.paths import result_path
@@ -74,11 +74,26 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
 
         Runs that wait for Fireant are left to the poller, which asks about many at once.
         """
-        return self.filter(
-            Q(status=Status.QUEUED)
-            | Q(status=Status.UP_FOR_RETRY, wake_at__lte=now)
-            | Q(status=Status.RUNNING, wake_at__lte=now)
-        ).order_by("-priority", "created_at", "pk")
+        return (
+            self.filter(
+                Q(status=Status.QUEUED)
+                | Q(status=Status.UP_FOR_RETRY, wake_at__lte=now)
+                | Q(status=Status.RUNNING, wake_at__lte=now)
+            )
+            .exclude(self._behind_another())
+            .order_by("-priority", "created_at", "pk")
+        )
+
+    def _behind_another(self) -> Q:
+        """Runs that have not begun and stand in line behind an earlier run of their report."""
+        earlier = ReportRun.objects.live().filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
+        return Q(in_line=True, started_at__isnull=True) & Q(Exists(earlier))
+
+    def waits_in_line(self, run: ReportRun) -> bool:
+        """Whether this very run has to wait for an earlier one."""
+        return (
+            run.in_line and run.started_at is None and self.filter(self._behind_another(), pk=run.pk).exists()
+        )
 
     def pollable(self, now: datetime) -> Self:
         """Runs whose time to ask Fireant has come; the longest waiting first."""
@@ -114,6 +129,9 @@ class ReportRun(models.Model):
     scheduled_for = models.DateTimeField(_("scheduled for"))
     run_date = models.DateField(_("run date"), help_text=_("The date in the report's own time zone."))
     priority = models.SmallIntegerField(_("priority"), default=0)
+    in_line = models.BooleanField(
+        _("in line"), default=False, help_text=_("Starts only when the report's earlier runs have ended.")
+    )
 
     status = models.CharField(
         _("status"),

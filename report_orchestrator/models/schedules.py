@@ -53,6 +53,16 @@ class ReportSchedule(models.Model):
     decided_until = models.DateTimeField(
         _("decided until"), help_text=_("Every time up to this one has been decided: run or skipped.")
     )
+    overlap = models.CharField(
+        _("overlap"),
+        max_length=8,
+        blank=True,
+        choices=[("skip", _("skip")), ("queue", _("queue")), ("allow", _("allow"))],
+        help_text=_("What happens at a time when the last run has not ended. Empty: the setting OVERLAP."),
+    )
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    paused_by = models.CharField(_("paused by"), max_length=150, blank=True)
+    pause_reason = models.TextField(_("why it is paused"), blank=True)
     host_updated_at = models.DateTimeField(_("updated in the host"), null=True, blank=True)
     discovered_at = models.DateTimeField(_("discovered"))
     changed_at = models.DateTimeField(_("last change noticed"))
@@ -66,7 +76,8 @@ class ReportSchedule(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["report_model", "report_key"], name="ro_schedule_report_uniq"),
             models.CheckConstraint(
-                condition=models.Q(next_run_at__isnull=True) | models.Q(state="active"),
+                condition=models.Q(next_run_at__isnull=True)
+                | models.Q(state="active", paused_at__isnull=True),
                 name="ro_schedule_only_active_is_due",
             ),
         ]

@@ -45,7 +45,10 @@ def _guid() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneLakeOptions:
-    """What the sandbox holds, and whom it lets in; whatever is not given is made up. `token_seconds` is how long a token is good."""
+    """What the sandbox holds, and whom it lets in; whatever is not given is made up.
+
+    `token_seconds` is how long a token is good.
+    """
 
     workspace: str = "Sandbox"
     workspace_id: str = field(default_factory=_guid)

@@ -176,7 +176,10 @@ class OneLakeApi:
         answer = self._act(endpoint, request)
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             return Exchange(answer=answer)
-        return Exchange(answer=answer, fault=self._faults.take_after_work(endpoint))
+        fault = self._faults.take_after_work(endpoint)
+        if fault is not None and fault.kind == "status_after_work":
+            answer = _told(fault)
+        return Exchange(answer=answer, fault=fault)
 
     def _act(self, endpoint: LakeEndpoint, request: SandboxRequest) -> Answer:
         if endpoint in ENTRA_ENDPOINTS:
@@ -211,16 +214,7 @@ class OneLakeApi:
         if fault.kind == "expired_token":
             self._entra.expire_tokens()
             return self._unauthorized(request)
-        status = fault.status or HTTPStatus.INTERNAL_SERVER_ERROR
-        if fault.text is not None:
-            answer = raw_refusal(status, fault.text)
-        else:
-            answer = refusal(
-                status, fault.error_code or "InternalError", "The sandbox was told to answer so."
-            )
-        if fault.retry_after is None:
-            return answer
-        return replace(answer, headers={**answer.headers, "Retry-After": fault.retry_after})
+        return _told(fault)
 
     def _refused(self, request: SandboxRequest) -> Exchange:
         return Exchange(
@@ -404,6 +398,18 @@ def _marked(answer: Answer, request: SandboxRequest) -> Answer:
     if ignored := [name.lower() for name in IGNORED_HEADERS if name in request.headers]:
         marks["X-Ms-Rejected-Headers"] = ",".join(ignored)
     return replace(answer, headers={**answer.headers, **marks})
+
+
+def _told(fault: LakeFault) -> Answer:
+    """The answer that a fault asks for."""
+    status = fault.status or HTTPStatus.INTERNAL_SERVER_ERROR
+    if fault.text is not None:
+        answer = raw_refusal(status, fault.text)
+    else:
+        answer = refusal(status, fault.error_code or "InternalError", "The sandbox was told to answer so.")
+    if fault.retry_after is None:
+        return answer
+    return replace(answer, headers={**answer.headers, "Retry-After": fault.retry_after})
 
 
 def _empty(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Answer:

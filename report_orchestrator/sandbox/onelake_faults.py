@@ -23,19 +23,20 @@ LakeEndpoint = Literal[
     "read",
     "list",
 ]
-LakeFaultKind = SocketKind | Literal["status_code", "expired_token"]
+LakeFaultKind = SocketKind | Literal["status_code", "status_after_work", "expired_token"]
 
 LAKE_ENDPOINTS: tuple[LakeEndpoint, ...] = get_args(LakeEndpoint)
 ENTRA_ENDPOINTS: tuple[LakeEndpoint, ...] = ("discovery", "token")
 
+_STATUS = frozenset({"status"})
+_WORDS = frozenset({"retry_after", "error_code", "text"})
+
 LAKE_FAULTS: Vocabulary[LakeEndpoint, LakeFaultKind] = Vocabulary(
     endpoints=LAKE_ENDPOINTS,
     rules={
-        "status_code": KindRule(
-            needs=frozenset({"status"}),
-            takes=frozenset({"retry_after", "error_code", "text"}),
-            instead_of_work=True,
-        ),
+        "status_code": KindRule(needs=_STATUS, takes=_WORDS, instead_of_work=True),
+        # What a gateway says that waited too briefly, or that asked for the same twice.
+        "status_after_work": KindRule(needs=_STATUS, takes=_WORDS),
         # Refuses every token given out so far, as after a revocation or between two clocks.
         "expired_token": KindRule(
             endpoints=tuple(name for name in LAKE_ENDPOINTS if name not in ENTRA_ENDPOINTS),

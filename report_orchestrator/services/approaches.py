@@ -89,7 +89,7 @@ def _window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
 
 
 def _active_reports() -> Iterator[ReportSchedule]:
-    active = ReportSchedule.objects.filter(state=ScheduleState.ACTIVE).order_by("pk")
+    active = ReportSchedule.objects.filter(state=ScheduleState.ACTIVE, paused_at__isnull=True).order_by("pk")
     return active.iterator(chunk_size=1000)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
 from django.db import transaction
+from django.db.models import Max
 
 from report_orchestrator.domain.reports import Json, ReportSummary, describe_report, single_event_kind
 from report_orchestrator.exceptions import InvalidReportError
@@ -17,13 +18,16 @@ from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
-from report_orchestrator.services.scheduling import first_run_at
+from report_orchestrator.services.timing import first_run_at
 
 CHUNK = 1000
 GUARDED_SHARE = 0.2
 """A discovery that would remove more than this share of all reports waits for a person: likelier a broken router."""
 GUARDED_FROM = 5
 """Fewer removals than this are never held, whatever their share."""
+
+STAMP_OVERLAP = timedelta(seconds=30)
+"""How long a host's transaction may take to commit a stamp that it has already written."""
 
 DISCOVERY_MARK = "discovery"
 
@@ -32,6 +36,7 @@ _COLUMNS = (
     "cron",
     "timezone",
     "priority",
+    "overlap",
     "state",
     "problem_code",
     "problem",
@@ -116,6 +121,20 @@ def refresh(keys: Sequence[str], *, ports: Ports, source: ChangeSource = ChangeS
     return found
 
 
+def refresh_changed(*, ports: Ports) -> Discovery:
+    """Brings in step the reports whose change stamp is newer than the newest seen: edits that sent no signal.
+
+    A stamp that was written before another but committed after it would be missed, so a little of the past is read again.
+    """
+    found = Discovery()
+    newest = _rows(ports).aggregate(at=Max("host_updated_at"))["at"]
+    if not ports.reports.has_change_stamp or newest is None:
+        return found
+    for chunk in _chunks(ports.reports.changed_since(newest - STAMP_OVERLAP)):
+        _bring_in_step(chunk, ports, found, ChangeSource.CHANGE_STAMP)
+    return found
+
+
 def _summary(found: Discovery) -> dict[str, object]:
     return {
         "examined": found.examined,
@@ -162,10 +181,12 @@ def _compare(
         edits.fresh.append(row)
     else:
         changes = _differences(row, definition, report)
-        if changes or row.host_updated_at != summary.updated_at:
+        unseen = (row.host_updated_at, row.overlap) != (summary.updated_at, summary.overlap)
+        if changes or unseen:
             edits.edited.append(row)
     if changes:
         _apply(row, definition, edits.now)
+    row.overlap = summary.overlap
     row.host_updated_at = summary.updated_at
     edits.changes += [(row, change) for change in changes]
     return definition.state
@@ -281,7 +302,7 @@ def _apply(row: ReportSchedule, definition: Definition, now: datetime) -> None:
         setattr(row, name, getattr(definition, name))
     if retimed:
         row.decided_until = max(row.decided_until, now)
-        row.next_run_at = definition.next_run_at
+        row.next_run_at = definition.next_run_at if row.paused_at is None else None
     row.changed_at = now
 
 

@@ -70,7 +70,7 @@ def advance(run_id: int, *, ports: Ports, settings: Settings) -> bool:
 def _claim(run_id: int, *, ports: Ports, settings: Settings) -> Lease | None:
     now = ports.clock()
     run = ReportRun.objects.filter(pk=run_id).first()
-    if run is None or not run.is_claimable(now):
+    if run is None or not run.is_claimable(now) or ReportRun.objects.waits_in_line(run):
         return None
     try:
         with transaction.atomic(using=database()):

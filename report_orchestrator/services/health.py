@@ -18,6 +18,7 @@ from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import bells
 from report_orchestrator.services.gate import closed_steps, read_circuit
 from report_orchestrator.services.maintenance import TICK_MARK
+from report_orchestrator.services.pausing import all_are_paused
 
 SILENCE = timedelta(seconds=40)
 """How long nothing may be heard of a cluster that ticks every few seconds."""
@@ -115,6 +116,8 @@ def _overdue_schedules(now: datetime, settings: Settings) -> Finding:
         if settings.scheduling_approach == "schedule"
         else settings.cron_sensor_interval
     )
+    if all_are_paused():
+        return Finding(name="schedules", well=True, detail="all are paused by a person")
     return _late(
         "schedules",
         ReportSchedule.objects.aggregate(at=Min("next_run_at"))["at"],

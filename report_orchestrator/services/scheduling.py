@@ -1,70 +1,38 @@
-"""Due times become runs. The only place that opens a run, whichever approach ticked."""
+"""Due times become runs or recorded skips, each once, whichever approach ticked."""
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.domain.cron import CronExpression, next_time, parse_cron, times_between
-from report_orchestrator.domain.runs import Status, Trigger
-from report_orchestrator.exceptions import InvalidCronError, InvalidReportError, ReportNotFoundError
+from report_orchestrator.domain.cron import next_time, parse_cron, times_between
+from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.announce import database, run_event, schedule_event
+from report_orchestrator.services.announce import database, schedule_event
+from report_orchestrator.services.opening import BATCH, Opened, insert_runs, new_run, skipped_run
+from report_orchestrator.services.pausing import all_are_paused
+from report_orchestrator.services.timing import zone_of
 
-BATCH = 500
 RUNG_AT_ONCE = 8
 """Every worker that is rung goes on with whatever else is due, so a few bells wake them all."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Opened:
-    """What a tick decided: how many times became runs, and how many were recorded as skipped."""
-
-    runs: int = 0
-    skipped: int = 0
-    run_ids: list[int] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is decided for one report at one tick."""
+    """What is decided for one report at one tick. `skip_for` says why each time does not run."""
 
     schedule: ReportSchedule
     run_for: Sequence[datetime]
-    skip_for: Sequence[datetime]
+    skip_for: Sequence[tuple[datetime, str]]
     next_run_at: datetime | None
     beyond_lookback: bool
-
-
-def zone_of(schedule: ReportSchedule) -> tzinfo:
-    """The zone that a report's cron is read in.
-
-    Raises:
-        InvalidReportError: the report names a zone that does not exist.
-    """
-    return named_zone(schedule.timezone, str(schedule))
-
-
-def named_zone(name: str, report: str) -> tzinfo:
-    """A zone by its name; the project's own where the name is empty."""
-    if not name:
-        return timezone.get_default_timezone()
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidReportError(
-            f"{report} has the time zone '{name}', which does not exist. Use a name such as Europe/Amsterdam, "
-            "or leave it empty for the project's own.",
-            code="invalid_timezone",
-        ) from error
+    in_line: bool
 
 
 def on_time(settings: Settings) -> timedelta:
@@ -87,6 +55,8 @@ def open_due_runs(
     clusters at once, it opens nothing twice.
     """
     opened = Opened()
+    if all_are_paused():
+        return opened
     chosen = ReportSchedule.objects.all() if schedules is None else schedules
     now = ports.clock()
     while True:
@@ -102,12 +72,22 @@ def _decide_batch(schedules: ScheduleQuerySet, *, now: datetime, settings: Setti
     """One batch in one transaction, its rows locked, so that of two deciders each report has one."""
     with transaction.atomic(using=database()):
         due = list(schedules.due(now).select_for_update(skip_locked=True)[:BATCH])
-        decisions = [decision for schedule in due if (decision := _decide(schedule, now, settings))]
+        busy = _busy(due)
+        decisions = [
+            decision
+            for schedule in due
+            if (decision := _decide(schedule, now, settings, is_busy=schedule.pk in busy))
+        ]
         _record(decisions, now=now, opened=opened)
     return len(due)
 
 
-def _decide(schedule: ReportSchedule, now: datetime, settings: Settings) -> Decision | None:
+def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
+    """Those whose last run has not ended."""
+    return set(ReportRun.objects.live().filter(schedule__in=schedules).values_list("schedule_id", flat=True))
+
+
+def _decide(schedule: ReportSchedule, now: datetime, settings: Settings, *, is_busy: bool) -> Decision | None:
     try:
         cron, zone = parse_cron(schedule.cron), zone_of(schedule)
     except InvalidReportError as error:
@@ -115,17 +95,24 @@ def _decide(schedule: ReportSchedule, now: datetime, settings: Settings) -> Deci
         return None
     earliest = now - settings.max_lookback
     times = list(times_between(cron, zone, after=max(schedule.decided_until, earliest), until=now))
-    run_for = _chosen(times, now=now, settings=settings)
+    wanted = _wanted(times, now=now, settings=settings)
+    overlap = schedule.overlap or settings.overlap
+    run_for = [] if is_busy and overlap == "skip" else wanted
     return Decision(
         schedule=schedule,
         run_for=run_for,
-        skip_for=[nominal for nominal in times if nominal not in set(run_for)],
+        skip_for=[
+            (nominal, "overlap" if nominal in wanted else "missed")
+            for nominal in times
+            if nominal not in run_for
+        ],
         next_run_at=next_time(cron, zone, after=now),
         beyond_lookback=schedule.next_run_at is not None and schedule.next_run_at <= earliest,
+        in_line=overlap != "allow" and (is_busy or len(run_for) > 1),
     )
 
 
-def _chosen(times: Sequence[datetime], *, now: datetime, settings: Settings) -> Sequence[datetime]:
+def _wanted(times: Sequence[datetime], *, now: datetime, settings: Settings) -> Sequence[datetime]:
     """Times on time always run; missed ones by the policy."""
     if settings.missed_runs == "all":
         return times
@@ -151,110 +138,15 @@ def _record(decisions: Iterable[Decision], *, now: datetime, opened: Opened) -> 
     for decision in decisions:
         schedule = decision.schedule
         if decision.beyond_lookback:
-            schedule_event(
-                "times_beyond_lookback", report=str(schedule), since=schedule.decided_until.isoformat()
-            )
-        runs += [_run(schedule, nominal, now=now) for nominal in decision.run_for]
-        runs += [_skipped(schedule, nominal, now=now) for nominal in decision.skip_for]
+            schedule_event("times_beyond_lookback", report=str(schedule), since=schedule.decided_until)
+        runs += [
+            new_run(schedule, nominal, now=now, in_line=decision.in_line) for nominal in decision.run_for
+        ]
+        runs += [
+            skipped_run(schedule, nominal, now=now, because=because) for nominal, because in decision.skip_for
+        ]
         schedule.decided_until = max(schedule.decided_until, now)
         schedule.next_run_at = decision.next_run_at
         moved.append(schedule)
     ReportSchedule.objects.bulk_update(moved, ["decided_until", "next_run_at"], batch_size=BATCH)
-    _insert(runs, opened)
-
-
-def _insert(runs: Sequence[ReportRun], opened: Opened) -> None:
-    """Inserts what is not there yet: the occurrence's uniqueness is the last word."""
-    if not runs:
-        return
-    ReportRun.objects.bulk_create(runs, ignore_conflicts=True, batch_size=BATCH)
-    kept = ReportRun.objects.in_bulk([run.reference for run in runs], field_name="reference")
-    for run in kept.values():
-        if run.status == Status.SKIPPED:
-            opened.skipped += 1
-            run_event("run_skipped", run, scheduled_for=run.scheduled_for.isoformat(), reason=run.error)
-        else:
-            opened.runs += 1
-            opened.run_ids.append(run.pk)
-            run_event("run_opened", run, scheduled_for=run.scheduled_for.isoformat(), trigger=run.trigger)
-
-
-def _run(schedule: ReportSchedule, nominal: datetime, *, now: datetime) -> ReportRun:
-    return ReportRun(
-        schedule=schedule,
-        report_key=schedule.report_key,
-        report_name=schedule.name,
-        trigger=Trigger.SCHEDULED.value,
-        scheduled_for=nominal,
-        run_date=nominal.astimezone(zone_of(schedule)).date(),
-        priority=schedule.priority,
-        status=Status.QUEUED.value,
-        wake_at=now,
-        created_at=now,
-    )
-
-
-def _skipped(schedule: ReportSchedule, nominal: datetime, *, now: datetime) -> ReportRun:
-    run = _run(schedule, nominal, now=now)
-    run.status, run.wake_at, run.ended_at = Status.SKIPPED.value, None, now
-    run.error_code = "missed"
-    run.error = (
-        "Nobody was there at its time, and MISSED_RUNS says which of the missed times run. "
-        "Run it by hand for that date if it is still wanted."
-    )
-    return run
-
-
-def open_manual_run(
-    schedule: ReportSchedule, *, run_date: date | None, asked_by: str, ports: Ports, ring: bool = True
-) -> ReportRun:
-    """Opens a run that a person asked for. It has an occurrence of its own: asking twice gives two runs.
-
-    `run_date` is in the report's zone; None means today. With `ring=False` no worker is told: the caller does the work.
-
-    Raises:
-        InvalidReportError: the report is disabled or gone. A quarantined one may be tried: its run says what is wrong.
-    """
-    refuse_if_not_runnable(schedule)
-    now = ports.clock()
-    with transaction.atomic(using=database()):
-        run = _run(schedule, _nominal(schedule, run_date, now), now=now)
-        run.trigger = Trigger.MANUAL.value
-        run.triggered_by = asked_by[:150]
-        run.run_date = run_date or run.run_date
-        run.save(force_insert=True)
-        run_event("run_opened", run, trigger=run.trigger, triggered_by=run.triggered_by)
-        if ring:
-            ports.queue.ring([run.pk])
-    return run
-
-
-def refuse_if_not_runnable(schedule: ReportSchedule) -> None:
-    """Raises `InvalidReportError` where the host says that a report may not run, or no longer has it."""
-    if schedule.state == ScheduleState.REMOVED:
-        raise ReportNotFoundError(f"{schedule} is no longer in the project. Check the id.")
-    if schedule.state == ScheduleState.DISABLED:
-        raise InvalidReportError(
-            f"{schedule} is disabled in the project. Enable it on its own page, then run it.",
-            code="disabled",
-        )
-
-
-def _nominal(schedule: ReportSchedule, run_date: date | None, now: datetime) -> datetime:
-    if run_date is None:
-        return now
-    zone = named_zone("" if schedule.state == ScheduleState.QUARANTINED else schedule.timezone, str(schedule))
-    return datetime.combine(run_date, time(), tzinfo=zone)
-
-
-def first_run_at(cron: str, timezone_name: str, *, report: str, after: datetime) -> datetime:
-    """When a report is due first after an instant.
-
-    Raises:
-        InvalidReportError: its cron or its zone cannot be read.
-    """
-    try:
-        expression: CronExpression = parse_cron(cron)
-    except InvalidCronError as error:
-        raise InvalidCronError(f"{report}: {error.message}") from error
-    return next_time(expression, named_zone(timezone_name, report), after=after)
+    insert_runs(runs, opened)

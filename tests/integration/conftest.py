@@ -8,7 +8,7 @@ import pytest
 
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.scheduling import open_manual_run
+from report_orchestrator.services.opening import open_manual_run
 from report_orchestrator.testing import FakePorts, geo_report
 
 NewRun = Callable[[], ReportRun]

@@ -8,7 +8,7 @@ import pytest
 
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
-from report_orchestrator.services.discovery import Discovery, discover, refresh
+from report_orchestrator.services.discovery import Discovery, discover, refresh, refresh_changed
 from report_orchestrator.testing import START, FakePorts, geo_report
 
 pytestmark = pytest.mark.django_db
@@ -151,3 +151,28 @@ def test_keys_of_any_kind_name_a_report(fakes: FakePorts) -> None:
     discover(ports=fakes.ports)
     assert ReportSchedule.objects.count() == 3
     assert discover(ports=fakes.ports).changes == []
+
+
+def test_an_edit_without_a_signal_is_noticed_by_its_stamp(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), updated_at=START)
+    fakes.reports.add(geo_report("2"), updated_at=START)
+    discover(ports=fakes.ports)
+    fakes.reports.change("1", cron="5 * * * *", updated_at=START + timedelta(seconds=1))
+    assert kinds(refresh_changed(ports=fakes.ports)) == ["retimed"]
+    assert ReportChange.objects.latest("pk").source == "change_stamp"
+    assert refresh_changed(ports=fakes.ports).changes == []
+
+
+def test_a_stamp_that_was_committed_late_is_not_missed(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), updated_at=START)
+    fakes.reports.add(geo_report("2"), updated_at=START + timedelta(seconds=20))
+    discover(ports=fakes.ports)
+    fakes.reports.change("1", name="Late", updated_at=START + timedelta(seconds=10))
+    assert kinds(refresh_changed(ports=fakes.ports)) == ["renamed"]
+
+
+def test_a_report_takes_its_overlap_policy_from_the_host(fakes: FakePorts) -> None:
+    known(fakes)
+    fakes.reports.change("1", overlap="queue")
+    assert discover(ports=fakes.ports).changes == []
+    assert row().overlap == "queue"

@@ -280,9 +280,9 @@ class TestBells:
         assert messages() == [(WORK, (7,)), (WORK, (8,))]
 
     def test_a_rollback_sends_nothing(self) -> None:
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        with transaction.atomic():
             queue.ring([7])
-            raise ZeroDivisionError
+            transaction.set_rollback(True)
         assert messages() == []
 
     def test_outside_a_transaction_it_is_sent_at_once(self) -> None:

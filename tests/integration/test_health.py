@@ -11,6 +11,7 @@ from django.urls import reverse
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.services.health import examine
 from report_orchestrator.services.maintenance import tick
+from report_orchestrator.services.pausing import pause_all
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.integration.conftest import NewRun
@@ -77,9 +78,12 @@ def test_an_expired_lease_that_nobody_rescues_is_told(new_run: NewRun, fakes: Fa
 def test_due_reports_that_nobody_opens_are_told(new_run: NewRun, fakes: FakePorts) -> None:
     ReportSchedule.objects.filter(report_key="1").update(next_run_at=fakes.clock.now)
     new_run().write(status="canceled", wake_at=None, ended_at=fakes.clock.now)
-    fakes.clock.advance(minutes=3)
-    ticked(fakes)
+    now = fakes.clock.advance(minutes=3)
+    for name in ("tick", "bell: report_orchestrator.tasks.tick"):
+        Mark.objects.note(name, now=now)
     assert red(fakes) == {"schedules"}
+    pause_all(actor="ann", reason="maintenance", ports=fakes.ports)
+    assert red(fakes) == set()
 
 
 def test_the_view_says_the_same_to_a_probe(client: Client) -> None:

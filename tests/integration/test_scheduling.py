@@ -13,7 +13,8 @@ from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.scheduling import Opened, open_due_runs, open_manual_run
+from report_orchestrator.services.opening import Opened, open_manual_run
+from report_orchestrator.services.scheduling import open_due_runs
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.conftest import SettingsFactory
 

@@ -1,0 +1,124 @@
+"""The only place that opens a run: for a time that came, by a person's hand, or for a time of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+
+from django.db import transaction
+
+from report_orchestrator.domain.runs import Status, Trigger
+from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
+from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.timing import named_zone, zone_of
+
+BATCH = 500
+
+SKIPPED_BECAUSE = {
+    "missed": (
+        "Nobody was there at its time, and MISSED_RUNS says which of the missed times run. "
+        "Run it by hand or backfill it if it is still wanted."
+    ),
+    "overlap": (
+        "The report's last run had not ended at this time, and OVERLAP says that such times are skipped. "
+        "Run it by hand or backfill it if it is still wanted."
+    ),
+}
+"""Why a time was recorded as skipped, for people."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """How many times became runs, and how many were recorded as skipped."""
+
+    runs: int = 0
+    skipped: int = 0
+    run_ids: list[int] = field(default_factory=list)
+
+
+def new_run(
+    schedule: ReportSchedule, nominal: datetime, *, now: datetime, in_line: bool = False
+) -> ReportRun:
+    """A run of a report for a time, queued, not saved. One that is `in_line` starts when the report's earlier runs have ended."""
+    return ReportRun(
+        schedule=schedule,
+        report_key=schedule.report_key,
+        report_name=schedule.name,
+        trigger=Trigger.SCHEDULED.value,
+        scheduled_for=nominal,
+        run_date=nominal.astimezone(zone_of(schedule)).date(),
+        priority=schedule.priority,
+        in_line=in_line,
+        status=Status.QUEUED.value,
+        wake_at=now,
+        created_at=now,
+    )
+
+
+def skipped_run(schedule: ReportSchedule, nominal: datetime, *, now: datetime, because: str) -> ReportRun:
+    """A time that does not run, recorded with its reason, not saved."""
+    run = new_run(schedule, nominal, now=now)
+    run.status, run.wake_at, run.ended_at = Status.SKIPPED.value, None, now
+    run.error_code, run.error = because, SKIPPED_BECAUSE[because]
+    return run
+
+
+def insert_runs(runs: Sequence[ReportRun], opened: Opened) -> None:
+    """Inserts what is not there yet: the occurrence's uniqueness is the last word."""
+    if not runs:
+        return
+    ReportRun.objects.bulk_create(runs, ignore_conflicts=True, batch_size=BATCH)
+    kept = ReportRun.objects.in_bulk([run.reference for run in runs], field_name="reference")
+    for run in sorted(kept.values(), key=lambda run: run.pk):
+        if run.status == Status.SKIPPED:
+            opened.skipped += 1
+            run_event("run_skipped", run, scheduled_for=run.scheduled_for, reason=run.error_code)
+        else:
+            opened.runs += 1
+            opened.run_ids.append(run.pk)
+            run_event("run_opened", run, scheduled_for=run.scheduled_for, trigger=run.trigger)
+
+
+def open_manual_run(
+    schedule: ReportSchedule, *, run_date: date | None, asked_by: str, ports: Ports, ring: bool = True
+) -> ReportRun:
+    """Opens a run that a person asked for. It has an occurrence of its own: asking twice gives two runs.
+
+    `run_date` is in the report's zone; None means today. With `ring=False` no worker is told: the caller does the work.
+
+    Raises:
+        InvalidReportError: the report is disabled or gone. A quarantined one may be tried: its run says what is wrong.
+    """
+    refuse_if_not_runnable(schedule)
+    now = ports.clock()
+    with transaction.atomic(using=database()):
+        run = new_run(schedule, _nominal(schedule, run_date, now), now=now)
+        run.trigger = Trigger.MANUAL.value
+        run.triggered_by = asked_by[:150]
+        run.run_date = run_date or run.run_date
+        run.save(force_insert=True)
+        run_event("run_opened", run, trigger=run.trigger, triggered_by=run.triggered_by)
+        if ring:
+            ports.queue.ring([run.pk])
+    return run
+
+
+def refuse_if_not_runnable(schedule: ReportSchedule) -> None:
+    """Raises `InvalidReportError` where the host says that a report may not run, or no longer has it."""
+    if schedule.state == ScheduleState.REMOVED:
+        raise ReportNotFoundError(f"{schedule} is no longer in the project. Check the id.")
+    if schedule.state == ScheduleState.DISABLED:
+        raise InvalidReportError(
+            f"{schedule} is disabled in the project. Enable it on its own page, then run it.",
+            code="disabled",
+        )
+
+
+def _nominal(schedule: ReportSchedule, run_date: date | None, now: datetime) -> datetime:
+    if run_date is None:
+        return now
+    zone = named_zone("" if schedule.state == ScheduleState.QUARANTINED else schedule.timezone, str(schedule))
+    return datetime.combine(run_date, time(), tzinfo=zone)

@@ -1,0 +1,106 @@
+"""Pause and resume, of a report or of all: by whom, why, and without losing a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.exceptions import NotPossibleError
+from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models.changes import ChangeKind, ChangeSource
+from report_orchestrator.ports import Ports
+from report_orchestrator.services.announce import database, schedule_event
+from report_orchestrator.services.approaches import reconcile_soon
+from report_orchestrator.services.timing import next_run_at
+
+ALL = "paused: all"
+
+
+def all_are_paused() -> bool:
+    """Whether a person stopped the scheduling of everything. Runs that were opened go on."""
+    return Mark.objects.filter(name=ALL).exists()
+
+
+def pause_all(*, actor: str, reason: str, ports: Ports) -> None:
+    """Stops the scheduling of all reports until `resume_all`. Idempotent; the latest reason stands."""
+    Mark.objects.note(ALL, now=ports.clock(), detail={"actor": actor, "reason": reason})
+    schedule_event("all_paused", actor=actor, reason=reason)
+
+
+def resume_all(*, actor: str, ports: Ports) -> None:
+    """Lets scheduling go on; times that came meanwhile are decided by `MISSED_RUNS`. Idempotent."""
+    Mark.objects.filter(name=ALL).delete()
+    schedule_event("all_resumed", actor=actor)
+
+
+def pause(
+    keys: Sequence[str], *, actor: str, reason: str, ports: Ports, settings: Settings
+) -> list[ReportSchedule]:
+    """Stops the scheduling of these reports; returns those that were not paused before.
+
+    Raises:
+        NotPossibleError: one of the keys is no report.
+    """
+    now = ports.clock()
+    with transaction.atomic(using=database()):
+        changed = [row for row in _locked(keys, ports) if row.paused_at is None]
+        for schedule in changed:
+            schedule.paused_at, schedule.paused_by, schedule.pause_reason = now, actor[:150], reason
+            schedule.next_run_at = None
+        _save(changed, ChangeKind.PAUSED, actor, reason, ports)
+    reconcile_soon(settings=settings)
+    return changed
+
+
+def resume(
+    keys: Sequence[str], *, actor: str, ports: Ports, settings: Settings, reason: str = ""
+) -> list[ReportSchedule]:
+    """Lets these reports be scheduled again, from the last time decided: what was missed goes by `MISSED_RUNS`.
+
+    Raises:
+        NotPossibleError: one of the keys is no report.
+    """
+    with transaction.atomic(using=database()):
+        changed = [row for row in _locked(keys, ports) if row.paused_at is not None]
+        for schedule in changed:
+            schedule.paused_at, schedule.paused_by, schedule.pause_reason = None, "", ""
+            if schedule.state == ScheduleState.ACTIVE:
+                schedule.next_run_at = next_run_at(schedule, after=schedule.decided_until)
+        _save(changed, ChangeKind.RESUMED, actor, reason, ports)
+    reconcile_soon(settings=settings)
+    return changed
+
+
+def _locked(keys: Sequence[str], ports: Ports) -> list[ReportSchedule]:
+    rows = list(
+        ReportSchedule.objects.select_for_update()
+        .present()
+        .filter(report_model=ports.reports.label, report_key__in=keys)
+        .order_by("pk")
+    )
+    if missing := set(keys) - {row.report_key for row in rows}:
+        raise NotPossibleError(
+            f"There is no report {', '.join(sorted(missing))}. Nothing was changed. Run discover_reports if it is new."
+        )
+    return rows
+
+
+def _save(rows: Sequence[ReportSchedule], kind: ChangeKind, actor: str, reason: str, ports: Ports) -> None:
+    now = ports.clock()
+    ReportSchedule.objects.bulk_update(
+        rows, ["paused_at", "paused_by", "pause_reason", "next_run_at"], batch_size=500
+    )
+    ReportChange.objects.bulk_create(
+        ReportChange(
+            schedule=row,
+            kind=kind,
+            after={"actor": actor, "reason": reason},
+            source=ChangeSource.PERSON,
+            noticed_at=now,
+        )
+        for row in rows
+    )
+    for row in rows:
+        schedule_event(f"report_{kind.value}", report=str(row), actor=actor, reason=reason)

@@ -1,0 +1,42 @@
+"""Places for clusters that are hurt: one for a module on each kind of database and broker, as making one takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.demo.place import Place
+from tests.places import place_on_postgres, place_on_postgres_with_redis
+
+
+@pytest.fixture(scope="module")
+def sqlite_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Two SQLite files, migrated, the ORM broker."""
+    return migrated(Place(folder=tmp_path_factory.mktemp("sqlite")))
+
+
+@pytest.fixture(scope="module", params=["sqlite-orm", "postgres-orm", "postgres-redis"])
+def any_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Migrated databases of each kind, with each broker."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite-orm":
+        yield migrated(Place(folder=folder))
+        return
+    postgres_url = request.getfixturevalue("postgres_url")
+    if request.param == "postgres-orm":
+        with place_on_postgres(folder, postgres_url) as place:
+            yield migrated(place)
+        return
+    redis_url = request.getfixturevalue("redis_url")
+    with place_on_postgres_with_redis(folder, postgres_url, redis_url) as place:
+        yield migrated(place)
+
+
+def migrated(place: Place) -> Place:
+    """The same place, with two workers and its tables."""
+    place.overrides["Q_WORKERS"] = "2"
+    place.manage("migrate", "-v0")
+    place.manage("migrate", "-v0", "--database", "reports")
+    return place
