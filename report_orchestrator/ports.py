@@ -181,8 +181,11 @@ class ScheduleSync:
 class TaskQueue(Protocol):
     """The queue that wakes workers. It may lose, double or delay what it is given: nothing depends on it but speed."""
 
-    def ring(self, run_ids: Sequence[int]) -> None:
-        """Tells a worker that these runs may start, once the surrounding transaction has committed."""
+    def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
+        """Tells a worker that these runs may start, once the surrounding transaction has committed.
+
+        `group` is the name under which a person finds the messages in the queue's own pages.
+        """
         ...
 
     def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:

@@ -41,10 +41,12 @@ def run_report(schedule_id: int) -> int:
     """The pipeline approach's tick of one report. Returns how many runs it opened."""
     ports, settings = get_ports(), get_settings()
     only = ReportSchedule.objects.filter(pk=schedule_id)
-    opened = scheduling.open_due_runs(ports=ports, settings=settings, schedules=only).runs
+    opened = scheduling.open_due_runs(ports=ports, settings=settings, schedules=only, ring=False)
     if schedule := only.first():
-        ports.queue.move_schedule(approaches.pipeline_name(schedule), schedule.next_run_at)
-    return opened
+        name = approaches.pipeline_name(schedule)
+        ports.queue.ring(opened.run_ids, group=name)
+        ports.queue.move_schedule(name, schedule.next_run_at)
+    return opened.runs
 
 
 def run_discovery() -> int:

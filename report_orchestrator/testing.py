@@ -228,7 +228,7 @@ class FakeQueue:
     lines: dict[str, QueueSchedule] = field(default_factory=dict)
     workers: int = 1
 
-    def ring(self, run_ids: Sequence[int]) -> None:
+    def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
         """Remembers."""
         self.rung.extend(run_ids)
 

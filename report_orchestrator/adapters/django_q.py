@@ -22,19 +22,19 @@ BATCH = 1000
 _COMPARED = ("func", "args", "schedule_type", "minutes", "cron", "repeats")
 
 
-def send(task: str, *args: int | str, name: str = "") -> None:
+def send(task: str, *args: int | str, name: str = "", group: str = "") -> None:
     """Puts one message into the queue. It has no time limit of the queue's: leases and time-outs of our own bound the work."""
-    async_task(task, *args, q_options={"timeout": -1, "task_name": name or None})
+    async_task(task, *args, q_options={"timeout": -1, "task_name": name or None, "group": group or None})
 
 
 class DjangoQ:
     """A `TaskQueue` over Django-Q2's broker and its `Schedule` table."""
 
-    def ring(self, run_ids: Sequence[int]) -> None:
+    def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
         """One message for each run, after the commit. A broker that fails costs speed only: the tick finds the runs."""
         for run_id in run_ids:
             transaction.on_commit(
-                partial(send, WORK, run_id, name=f"run {run_id}"),
+                partial(send, WORK, run_id, name=f"run {run_id}", group=group),
                 using=router.db_for_write(ReportRun),
                 robust=True,
             )
