@@ -2,7 +2,8 @@
 
 Errors: E001 no settings, E002 unknown key, E003 unreadable value, E004 a model or its fields, E005 unknown name in a mapping,
 E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing. Warnings: W101 order of the apps,
-W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine, W105 ticks slower than asked for.
+W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine, W105 ticks slower than asked for,
+W106 a lease shorter than the time-outs that it must outlast.
 """
 
 from __future__ import annotations
@@ -114,7 +115,12 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     if not host_dict():
         return []
     settings, _problems = load_settings()
-    return [*_unimportable(settings), *_missing_for_onelake(settings), *_unfit_for_production(settings)]
+    return [
+        *_unimportable(settings),
+        *_missing_for_onelake(settings),
+        *_unfit_for_production(settings),
+        *_short_lease(settings),
+    ]
 
 
 def _unimportable(settings: Settings) -> Iterator[CheckMessage]:
@@ -147,6 +153,16 @@ def _missing_for_onelake(settings: Settings) -> Iterator[CheckMessage]:
     for name, value in required.items():
         if not value:
             yield _required(name, "RESULT_STORE is 'onelake'")
+
+
+def _short_lease(settings: Settings) -> Iterator[CheckMessage]:
+    if settings.lease < 3 * settings.timeout:
+        yield Warning(
+            f"LEASE_SECONDS is {settings.lease.total_seconds():g}, less than three times TIMEOUT_SECONDS: "
+            "a worker that waits for a slow answer would be taken for dead.",
+            hint="Raise LEASE_SECONDS, or lower TIMEOUT_SECONDS.",
+            id="report_orchestrator.W106",
+        )
 
 
 def _required(name: str, why: str) -> Error:

@@ -225,7 +225,7 @@ class Settings:
 
     max_poll_attempts: int = _spec(_whole(least=1), 120)
     poll_interval: timedelta = _spec(_seconds(least=0.1), 60)
-    poll_concurrency: int = _spec(_whole(least=1), 16)
+    poll_concurrency: int = _spec(_whole(least=1), 32)
     max_retries: int = _spec(_whole(), 3)
     retry_backoff: timedelta = _spec(_seconds(least=0.1), 10)
     lease: timedelta = _spec(_seconds(least=5), 120)

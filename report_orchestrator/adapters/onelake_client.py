@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,12 @@ def _new_client(settings: Settings, workspace: str) -> FileSystemClient:
 def _transport(settings: Settings) -> dict[str, Any]:
     """Options that the storage client and the credentials have in common. Retries are the run's business, not the SDK's."""
     seconds = settings.timeout.total_seconds()
-    options: dict[str, Any] = {"retry_total": 0, "connection_timeout": seconds, "read_timeout": seconds}
+    options: dict[str, Any] = {
+        "retry_total": 0,
+        "connection_timeout": seconds,
+        "read_timeout": seconds,
+        "logger": _request_logger(),
+    }
     if settings.fabric_ca_file:
         if not Path(settings.fabric_ca_file).is_file():
             raise ConfigurationError(
@@ -132,6 +138,14 @@ def _transport(settings: Settings) -> dict[str, Any]:
             )
         options["connection_verify"] = settings.fabric_ca_file
     return options
+
+
+def _request_logger() -> logging.Logger:
+    """Where the SDK writes two paragraphs for every request, at INFO: to a logger of its own, silent until a host asks for it."""
+    logger = logging.getLogger("report_orchestrator.onelake.requests")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+    return logger
 
 
 def _identity(settings: Settings) -> TokenCredential:

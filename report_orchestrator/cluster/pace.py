@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-YOUNG = 5.0  # seconds of life
+YOUNG = 3.0  # seconds of life
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds
 
 
@@ -18,6 +18,6 @@ class Pace:
     def wait_after(self, age: float) -> float:
         """How many seconds to wait after a death at this age, in seconds; counts the death."""
         self.young_deaths = self.young_deaths + 1 if age < YOUNG else 0
-        if not self.young_deaths:
+        if self.young_deaths < 2:
             return 0.0
-        return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (self.young_deaths - 1))
+        return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (self.young_deaths - 2))

@@ -182,11 +182,8 @@ class LakeFiles:
                 self._drop(self._entries.pop(name))
 
     def chunks(self, entry: Entry, start: int, end: int) -> Iterator[bytes]:
-        """A file's flushed bytes from `start` to before `end`."""
-        with _content(entry).open("rb") as file:
-            file.seek(start)
-            while piece := file.read(min(READ_BYTES, end - file.tell())):
-                yield piece
+        """A file's flushed bytes from `start` to before `end`. A folder is refused at once."""
+        return _chunks(_content(entry), start, end)
 
     def _file(self, path: str) -> Entry:
         entry = self.find(path)
@@ -261,6 +258,13 @@ class LakeFiles:
             # Windows keeps a file that is being read; it goes with its folder.
             with suppress(OSError):
                 entry.content.unlink(missing_ok=True)
+
+
+def _chunks(content: Path, start: int, end: int) -> Iterator[bytes]:
+    with content.open("rb") as file:
+        file.seek(start)
+        while piece := file.read(min(READ_BYTES, end - file.tell())):
+            yield piece
 
 
 def _content(entry: Entry) -> Path:

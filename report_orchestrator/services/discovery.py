@@ -157,16 +157,19 @@ def _rows(ports: Ports) -> ScheduleQuerySet:
 def _bring_in_step(
     chunk: Sequence[ReportSummary], ports: Ports, found: Discovery, source: ChangeSource
 ) -> None:
-    keys = [summary.key for summary in chunk]
-    rows = {row.report_key: row for row in _rows(ports).filter(report_key__in=keys)}
+    """Compares and writes one chunk in one transaction, its rows locked: what a tick decides meanwhile is not undone."""
     edits = _Edits(now=ports.clock(), source=source)
-    for summary in chunk:
-        state = _compare(summary, rows.get(summary.key), ports, edits)
-        found.states[state.value] = found.states.get(state.value, 0) + 1
+    with transaction.atomic(using=database()):
+        keys = [summary.key for summary in chunk]
+        known = _rows(ports).select_for_update().order_by("pk").filter(report_key__in=keys)
+        rows = {row.report_key: row for row in known}
+        for summary in chunk:
+            state = _compare(summary, rows.get(summary.key), ports, edits)
+            found.states[state.value] = found.states.get(state.value, 0) + 1
+        if not found.dry_run:
+            _save(edits)
     found.examined += len(chunk)
     found.changes += [change for _row, change in edits.changes]
-    if not found.dry_run:
-        _save(edits)
 
 
 def _compare(
@@ -307,25 +310,25 @@ def _apply(row: ReportSchedule, definition: Definition, now: datetime) -> None:
 
 
 def _save(edits: _Edits) -> None:
-    with transaction.atomic(using=database()):
-        ReportSchedule.objects.bulk_create(edits.fresh, batch_size=CHUNK)
-        ReportSchedule.objects.bulk_update(edits.edited, _COLUMNS, batch_size=200)
-        ReportChange.objects.bulk_create(
-            [
-                ReportChange(
-                    schedule=row,
-                    kind=change.kind,
-                    before=dict(change.before),
-                    after=dict(change.after),
-                    source=edits.source,
-                    noticed_at=edits.now,
-                )
-                for row, change in edits.changes
-            ],
-            batch_size=CHUNK,
-        )
-        for _row, change in edits.changes:
-            _announce(change)
+    """Writes the rows, their changes and the news of them, in the caller's transaction."""
+    ReportSchedule.objects.bulk_create(edits.fresh, batch_size=CHUNK)
+    ReportSchedule.objects.bulk_update(edits.edited, _COLUMNS, batch_size=200)
+    ReportChange.objects.bulk_create(
+        [
+            ReportChange(
+                schedule=row,
+                kind=change.kind,
+                before=dict(change.before),
+                after=dict(change.after),
+                source=edits.source,
+                noticed_at=edits.now,
+            )
+            for row, change in edits.changes
+        ],
+        batch_size=CHUNK,
+    )
+    for _row, change in edits.changes:
+        _announce(change)
 
 
 def _announce(change: Change) -> None:
@@ -340,6 +343,8 @@ def _announce(change: Change) -> None:
 def _remove_unseen(seen: set[str], ports: Ports, found: Discovery, *, accept_removals: bool) -> None:
     present = _rows(ports).present().order_by("pk")
     gone = [row for row in present.iterator(chunk_size=CHUNK) if row.report_key not in seen]
+    born_meanwhile = {summary.key for summary in ports.reports.summaries([row.report_key for row in gone])}
+    gone = [row for row in gone if row.report_key not in born_meanwhile]
     known = len(seen) + len(gone)
     if len(gone) >= GUARDED_FROM and len(gone) > known * GUARDED_SHARE and not accept_removals:
         found.held_removals = [str(row) for row in gone]
@@ -350,14 +355,16 @@ def _remove_unseen(seen: set[str], ports: Ports, found: Discovery, *, accept_rem
 
 def _retire(rows: Sequence[ReportSchedule], ports: Ports, found: Discovery, source: ChangeSource) -> None:
     """Marks reports as removed; their history stays."""
-    edits = _Edits(now=ports.clock(), source=source, edited=list(rows))
-    for row in rows:
-        before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
-        change = Change(kind=ChangeKind.REMOVED, report=str(row), before=before)
-        edits.changes.append((row, change))
-        row.state = ScheduleState.REMOVED
-        row.problem_code, row.problem = "", ""
-        row.next_run_at, row.changed_at = None, edits.now
+    edits = _Edits(now=ports.clock(), source=source)
+    with transaction.atomic(using=database()):
+        locked = ReportSchedule.objects.select_for_update().present().order_by("pk")
+        edits.edited = list(locked.filter(pk__in=[row.pk for row in rows]))
+        for row in edits.edited:
+            before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
+            edits.changes.append((row, Change(kind=ChangeKind.REMOVED, report=str(row), before=before)))
+            row.state = ScheduleState.REMOVED
+            row.problem_code, row.problem = "", ""
+            row.next_run_at, row.changed_at = None, edits.now
+        if not found.dry_run:
+            _save(edits)
     found.changes += [change for _row, change in edits.changes]
-    if not found.dry_run:
-        _save(edits)

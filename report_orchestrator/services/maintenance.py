@@ -56,13 +56,20 @@ def ring_startable(*, ports: Ports, settings: Settings) -> int:
 
 
 def poll_as_one(*, ports: Ports, settings: Settings, until: datetime) -> int:
-    """Polls unless another worker is polling already, so that slow answers never take all workers."""
+    """Polls unless another worker is polling already, so that slow answers never take all workers.
+
+    The turn is held as a run is, by a lease that is renewed before every batch: a poller that died is missed for no longer.
+    """
     now = ports.clock()
     if not ReportRun.objects.pollable(now).exists():
         return 0
-    if not Mark.objects.win(POLLER_MARK, now=now, until=until + settings.timeout):
+    if not Mark.objects.win(POLLER_MARK, now=now, until=now + settings.lease):
         return 0
+
+    def keep_turn() -> None:
+        Mark.objects.filter(name=POLLER_MARK).update(due_at=ports.clock() + settings.lease)
+
     try:
-        return poll_due(ports=ports, settings=settings, until=until)
+        return poll_due(ports=ports, settings=settings, until=until, before_batch=keep_turn)
     finally:
         Mark.objects.filter(name=POLLER_MARK).update(due_at=ports.clock())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -35,16 +35,21 @@ from report_orchestrator.services.gate import (
 from report_orchestrator.services.outcomes import Lease, commit, outcome_of
 from report_orchestrator.services.pipeline import judge
 
-POLL_BATCH = 500
+ROUNDS = 2
+"""Polls that one thread makes in a batch: even where each of them times out, the batch ends within its runs' leases."""
 
 
-def poll_due(*, ports: Ports, settings: Settings, until: datetime) -> int:
+def poll_due(
+    *, ports: Ports, settings: Settings, until: datetime, before_batch: Callable[[], None] | None = None
+) -> int:
     """Asks Fireant about every run whose time has come, many at a time, and writes back in bulk.
 
-    Returns how many runs it asked about.
+    Returns how many runs it asked about. `before_batch` is called before each batch.
     """
     asked = 0
     while ports.clock() < until:
+        if before_batch is not None:
+            before_batch()
         runs = _claim_polls(ports=ports, settings=settings)
         if not runs:
             break
@@ -71,7 +76,7 @@ def _claim_polls(*, ports: Ports, settings: Settings) -> list[ReportRun]:
 def _admitted(now: datetime, settings: Settings) -> int:
     """How many runs may be asked about: a batch, or one as a probe while Fireant is taken to be down."""
     if not read_circuit().is_open:
-        return POLL_BATCH
+        return settings.poll_concurrency * ROUNDS
     return int(admits(Step.JOB_COMPLETION_STATUS, now=now, settings=settings))
 
 

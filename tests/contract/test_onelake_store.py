@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -348,6 +349,20 @@ class TestConfiguration:
 
         assert sandbox.requests["token"] == 1
         assert sandbox.requests["discovery"] == 1
+
+    def test_a_request_is_logged_only_where_that_is_asked_for(
+        self, sandbox: OneLakeSandbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        store = OneLakeStore(settings_for(sandbox))
+        store.write("1.json", [b"x"])
+        assert "Request URL" not in caplog.text
+
+        caplog.set_level(logging.INFO, "report_orchestrator.onelake.requests")
+        store.write("2.json", [b"x"])
+
+        assert "2.json" in caplog.text
+        assert "Bearer" not in caplog.text
 
     def test_a_store_works_after_it_was_closed(self, sandbox: OneLakeSandbox, lake: OneLakeStore) -> None:
         lake.write("1.json", [b"x"])

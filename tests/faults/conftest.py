@@ -35,8 +35,12 @@ def any_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def migrated(place: Place) -> Place:
-    """The same place, with two workers and its tables."""
-    place.overrides["Q_WORKERS"] = "2"
+    """The same place, with two workers, its tables, and no work of its own beside a test's."""
+    place.overrides |= {
+        "Q_WORKERS": "2",
+        "POLL_INTERVAL_SECONDS": "600",
+        "CRON_SENSOR_INTERVAL_SECONDS": "600",
+    }
     place.manage("migrate", "-v0")
     place.manage("migrate", "-v0", "--database", "reports")
     return place

@@ -144,6 +144,6 @@ def test_a_child_looks_for_its_parent_where_the_kernel_does_not_tell(monkeypatch
 
 def test_who_keeps_dying_young_is_started_ever_later() -> None:
     pace = Pace()
-    assert [pace.wait_after(age) for age in (60, 0, 0, 0)] == [0, 0.5, 1, 2]
+    assert [pace.wait_after(age) for age in (60, 0, 0, 0, 0)] == [0, 0, 0.5, 1, 2]
     assert max(pace.wait_after(0) for _ in range(20)) == LONGEST_WAIT
     assert pace.wait_after(YOUNG) == 0

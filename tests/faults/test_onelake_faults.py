@@ -6,6 +6,7 @@ Every fault must have fired, and a reader looks after the work of every single r
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -28,7 +29,8 @@ from report_orchestrator.sandbox.onelake_faults import LakeEndpoint, LakeFaultKi
 
 PATH = "7/2026-07-01/0b1c.json"
 FOLDER = "Files/report_results"
-CONTENT = b"x" * PIECE + b"y"
+CONTENT = b"a small result"
+LARGE = b"x" * PIECE + b"y"
 ANOTHER = b"what another attempt has stored"
 
 SHORT = 0.4  # seconds that the store waits for an answer
@@ -78,8 +80,7 @@ def reader(sandbox: OneLakeSandbox) -> Iterator[Reader]:
     reader = Reader(sandbox)
     sandbox.observe = reader.look
     yield reader
-    assert reader.seen
-    reader.assert_only_whole_files_were_seen(CONTENT, ANOTHER)
+    reader.assert_only_whole_files_were_seen(CONTENT, ANOTHER, LARGE)
 
 
 def new_store(sandbox: OneLakeSandbox, **changes: object) -> OneLakeStore:
@@ -120,6 +121,41 @@ def failed_write(sandbox: OneLakeSandbox, store: OneLakeStore) -> OrchestratorEr
     assert sandbox.options.client_secret not in str(raised.value)
     assert sandbox.listing(FOLDER) == {}
     return raised.value
+
+
+def test_a_reader_would_see_a_store_that_takes_no_care(sandbox: OneLakeSandbox, store: OneLakeStore) -> None:
+    careless = Reader(sandbox)
+    sandbox.observe = careless.look
+
+    store._connection.send(
+        lambda lake: lake.get_file_client(store._address.final(PATH)).upload_data(CONTENT, overwrite=True)
+    )
+
+    with pytest.raises(AssertionError):
+        careless.assert_only_whole_files_were_seen(CONTENT)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_series_of_faults_ends_in_one_whole_file(
+    sandbox: OneLakeSandbox, store: OneLakeStore, seed: int
+) -> None:
+    chance = random.Random(seed)
+    kinds: tuple[LakeFaultKind, ...] = ("reset", "reset_after_work", "expired_token", "status_code")
+    for endpoint in chance.choices(ONE_WRITE, k=6):
+        kind = chance.choice(kinds)
+        status = chance.choice((404, 409, 412, 429, 500, 503)) if kind == "status_code" else None
+        sandbox.faults.add(endpoint, kind, times=chance.randint(1, 2), status=status)
+
+    # Each attempt that fails has used up a fault at least.
+    for _ in range(13):
+        try:
+            store.write(PATH, [CONTENT])
+        except OrchestratorError:  # transient, or mended by a person
+            continue
+        break
+
+    sandbox.faults.clear()  # those behind the write that succeeded
+    assert_stored(sandbox, store)
 
 
 class TestALostAnswer:
@@ -190,6 +226,14 @@ class TestALostRequest:
         assert isinstance(error, TransientError)
         assert error.code == "onelake_no_answer"
         assert_stored(sandbox, store)
+
+    def test_of_a_large_result_is_sent_twice_too(self, sandbox: OneLakeSandbox, store: OneLakeStore) -> None:
+        sandbox.faults.add("append", "reset")
+
+        stored = store.write(PATH, [LARGE])
+
+        assert stored.sha256 == hashlib.sha256(LARGE).hexdigest()
+        assert_stored(sandbox, store, LARGE)
 
     def test_in_mid_file_takes_another_attempt(self, sandbox: OneLakeSandbox, store: OneLakeStore) -> None:
         def chunks() -> Iterator[bytes]:
@@ -344,11 +388,10 @@ class TestATokenThatTheLakeRefuses:
             sandbox.expire_tokens()
             yield b"y"
 
-        assert store.write(PATH, chunks()).size == len(CONTENT)
-        assert (
-            sandbox.requests["append"] == 4
-        )  # two are refused: the SDK asks again with the token that it has
-        assert_stored(sandbox, store)
+        assert store.write(PATH, chunks()).size == len(LARGE)
+        # Two of them are refused: the SDK asks again with the token that it has.
+        assert sandbox.requests["append"] == 4
+        assert_stored(sandbox, store, LARGE)
 
     @pytest.mark.parametrize("endpoint", ["discovery", "token"])
     @pytest.mark.parametrize(

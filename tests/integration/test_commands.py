@@ -6,22 +6,25 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.db import connections
 from django.utils import timezone
-from django_q.management.commands import qcluster as stock_qcluster
 from django_q.models import OrmQ, Schedule
 from pytest_django import Settings as DjangoSettings
 
+from report_orchestrator.cluster.main import Cluster, ClusterLostError
 from report_orchestrator.conf import SETTING, get_settings
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.management import following
@@ -150,6 +153,11 @@ def id_of(name: str) -> int:
     return Report.objects.get(name=name).pk
 
 
+def cells(line: str) -> list[str]:
+    """The columns of one line of a table."""
+    return [cell.strip() for cell in re.split("[│┃┼╇]", line)]
+
+
 def rows(models: tuple[Any, ...]) -> list[list[tuple[object, ...]]]:
     return [list(model.objects.order_by("pk").values_list()) for model in models]
 
@@ -184,7 +192,7 @@ class TestEveryCommand:
             ),
             (("discover_reports", "--format", "xml"), "argument --format: invalid choice: 'xml'"),
         ],
-        ids=" ".join,
+        ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
     )
     def test_a_command_used_wrongly_ends_with_2(self, arguments: tuple[str, ...], says: str) -> None:
         answer = as_process(*arguments)
@@ -209,7 +217,7 @@ class TestEveryCommand:
         def interrupted(_seconds: float) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(following.time, "sleep", interrupted)
+        sleep_is(interrupted, monkeypatch)
         answer = manage("run_report", id_of(WINDSTORM), "--wait")
         assert answer.status == 1
         assert answer.err.endswith("Stopped watching. What was queued goes on.\n")
@@ -231,8 +239,15 @@ class TestDiscoverReports:
             assert len(told) == (2 if seed.problem else 1)
             if seed.problem in SAYS:
                 assert f"({seed.name}) {SAYS[seed.problem]}" in told[1]
-        impossible = f"report {id_of('Flood with impossible times')} (Flood with impossible times): "
-        assert f"{impossible}'99 99 99 99 99'" in answer.out
+        never = "comes in no month of '2', so the cron can never fire."
+        for name, says in (
+            ("Flood with impossible times", "The cron '99 99 99 99 99' is not valid: its minute, '99',"),
+            (
+                "Flood on the 31st of February",
+                f"The cron '0 0 31 2 *' is not valid: its day of month, '31', {never}",
+            ),
+        ):
+            assert f"report {id_of(name)} ({name}): {says}" in answer.out
 
     def test_a_second_time_nothing_changed(self) -> None:
         manage("discover_reports")
@@ -267,9 +282,12 @@ class TestDiscoverReports:
         Report.objects.filter(name=WINDSTORM).update(cron="5 * * * *")
         answer = manage("discover_reports")
         [line] = [line for line in answer.out.splitlines() if "retimed" in line]
-        assert line.split("retimed")[1].split("  ") != []
-        assert f"report {id_of(WINDSTORM)} ({WINDSTORM})" in line
-        assert line.index("cron '* * * * *'") < line.index("cron '5 * * * *'")
+        assert cells(line) == [
+            "retimed",
+            f"report {id_of(WINDSTORM)} ({WINDSTORM})",
+            "cron '* * * * *'",
+            "cron '5 * * * *'",
+        ]
         assert answer.out.endswith("1 changes.\n")
 
     def test_json_tells_all_of_it_and_nothing_else(self) -> None:
@@ -326,10 +344,9 @@ class TestRunReport:
         assert (run.status, run.report_key) == (Status.QUEUED, str(id_of(WINDSTORM)))
         assert run.triggered_by.endswith("(command line)")
         assert f"run {run.pk}  report {run.report_key} ({WINDSTORM}): queued at report_data" in answer.err
-        header, _rule, told = answer.out.splitlines()
-        assert header.split("  ")[0].split(" ")[0] == "run"
-        assert told.split()[:2] == [str(run.pk), "report"]
-        assert "queued" in told
+        header, _rule, told = map(cells, answer.out.splitlines())
+        assert header[:5] == ["run", "report", "status", "step", "seconds"]
+        assert told[:5] == [str(run.pk), run.report, "queued", "report_data", "-"]
 
     def test_now_takes_it_to_its_end_here(self, fireant: FireantSandbox, tmp_path: Path) -> None:
         answer = manage("run_report", id_of(WINDSTORM), "--now")
@@ -339,7 +356,6 @@ class TestRunReport:
         assert Path(run.results_path).is_relative_to(tmp_path / "lake")
         assert json.loads(Path(run.results_path).read_text())
         assert f"run {run.pk}  {run.report}: succeeded at results_storage" in answer.err
-        assert "Windstorm accumulation" not in answer.out.splitlines()[0]
         [job] = fireant.jobs
         assert (job.kind, job.report_name) == ("geo", WINDSTORM)
         assert Job.objects.get().fireant_jobid == int(job.id)
@@ -506,7 +522,7 @@ class TestRunReport:
         assert ReportModifier.objects.filter(as_at_date=date(2026, 3, 2)).count() == 1
 
     def test_wait_follows_what_a_worker_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(following.time, "sleep", a_worker_works())
+        sleep_is(a_worker_works(), monkeypatch)
         answer = manage("run_report", id_of(WINDSTORM), "--wait")
         assert answer.status == 0
         lines = answer.err.splitlines()
@@ -518,7 +534,7 @@ class TestRunReport:
         assert "succeeded" in answer.out
 
     def test_wait_ends_with_1_where_the_run_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(following.time, "sleep", a_worker_works())
+        sleep_is(a_worker_works(), monkeypatch)
         answer = manage("run_report", id_of("Earthquake Istanbul"), "--wait", "--format", "json")
         assert answer.status == 1
         assert [told["status"] for told in answer.json] == ["failed"]
@@ -527,15 +543,25 @@ class TestRunReport:
         self, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         naps: list[float] = []
+
+        def nap(seconds: float) -> None:
+            naps.append(seconds)
+            make_wake()
+
         with FireantSandbox(SandboxOptions(seconds_running=3600)) as slow:
             change(settings, FIREANT_API_URL=slow.url, MAX_POLL_ATTEMPTS=3)
-            monkeypatch.setattr(following.time, "sleep", lambda seconds: naps.append(seconds) or make_wake())
+            sleep_is(nap, monkeypatch)
             answer = manage("run_report", id_of(WINDSTORM), "--now")
         assert answer.status == 1
         assert "Fireant had not finished after 3 polls" in answer.out
         assert "waiting for Fireant at job_completion_status, Fireant says Running" in answer.err
         assert len(naps) == 2
         assert all(0 <= nap <= 1 for nap in naps)
+
+
+def sleep_is(sleep: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the commands that follow runs do this instead of sleeping."""
+    monkeypatch.setattr(following, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
 
 
 def a_worker_works() -> Callable[[float], None]:
@@ -748,45 +774,64 @@ class TestInterventions:
         assert "RED" in text.out
 
 
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a cluster found when it started: its own name, the lines of the schedule table, and whether to run once."""
+
+    name: str | None
+    lines: set[str]
+    once: bool
+
+
 class TestQcluster:
-    @pytest.fixture
-    def started_with(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], dict[str, Any]]]:
-        """What the stock command found in the schedule table when it started, and its options."""
-        starts: list[tuple[set[str], dict[str, Any]]] = []
+    @pytest.fixture(autouse=True)
+    def starts(self, monkeypatch: pytest.MonkeyPatch) -> list[Start]:
+        """The starts of clusters, none of which really happens."""
+        starts: list[Start] = []
 
-        def start(_command: object, *_args: object, **options: Any) -> None:
-            starts.append((set(Schedule.objects.values_list("name", flat=True)), options))
+        def run(cluster: Cluster) -> None:
+            lines = set(Schedule.objects.values_list("name", flat=True))
+            starts.append(Start(name=os.environ.get("Q_CLUSTER_NAME"), lines=lines, once=cluster.once))
 
-        monkeypatch.setattr(stock_qcluster.Command, "handle", start)
+        monkeypatch.setattr(Cluster, "run", run)
+        monkeypatch.setenv("Q_CLUSTER_NAME", "")  # which the command may set
         return starts
 
     def test_ours_takes_the_place_of_the_stock_command(self) -> None:
         assert get_commands()["qcluster"] == "report_orchestrator"
 
     def test_the_schedules_are_in_step_before_it_starts(
-        self, settings: DjangoSettings, started_with: list[tuple[set[str], dict[str, Any]]]
+        self, settings: DjangoSettings, starts: list[Start]
     ) -> None:
-        Schedule.objects.create(
-            name="report orchestrator: cron sensor", func="report_orchestrator.tasks.cron_sensor"
-        )
+        ours = "report orchestrator: cron sensor"
+        Schedule.objects.create(name=ours, func="report_orchestrator.tasks.cron_sensor")
         Schedule.objects.create(name="nightly", func="host.tasks.nightly")
         change(settings, SCHEDULING_APPROACH="schedule")
         assert manage("qcluster").status == 0
-        [(names, _options)] = started_with
-        assert names == {
+        [start] = starts
+        assert start.lines == {
             "nightly",
             *(f"report orchestrator: {name}" for name in ("discovery", "tick", "schedule")),
         }
+        assert start.once is False
 
-    def test_the_stock_options_reach_the_stock_command(
-        self, started_with: list[tuple[set[str], dict[str, Any]]]
-    ) -> None:
+    def test_the_stock_options_are_obeyed(self, starts: list[Start]) -> None:
         manage("qcluster", "--run-once", "--name", "reports")
-        [(_names, options)] = started_with
-        assert (options["run_once"], options["cluster_name"]) == (True, "reports")
+        [start] = starts
+        assert (start.once, start.name) == (True, "reports")
+
+    def test_a_cluster_that_cannot_be_kept_ends_with_1_and_a_sentence(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def run(_cluster: Cluster) -> None:
+            raise ClusterLostError("The cluster is lost.")
+
+        monkeypatch.setattr(Cluster, "run", run)
+        answer = manage("qcluster")
+        assert (answer.status, answer.err) == (1, "The cluster is lost.")
 
     def test_a_mistake_in_the_settings_is_a_sentence(
-        self, settings: DjangoSettings, started_with: list[tuple[set[str], dict[str, Any]]]
+        self, settings: DjangoSettings, starts: list[Start]
     ) -> None:
         change(settings, MAX_RETRIES="many")
         try:
@@ -795,7 +840,7 @@ class TestQcluster:
             change(settings, MAX_RETRIES=0)
         assert answer.status == 1
         assert answer.err.startswith("MAX_RETRIES cannot be read")
-        assert started_with == []
+        assert starts == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "reports"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
 
+from report_orchestrator.domain.reports import ReportSummary
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.services.discovery import Discovery, discover, refresh, refresh_changed
-from report_orchestrator.testing import START, FakePorts, geo_report
+from report_orchestrator.testing import START, FakePorts, FakeReports, geo_report
 
 pytestmark = pytest.mark.django_db
 
@@ -176,3 +178,25 @@ def test_a_report_takes_its_overlap_policy_from_the_host(fakes: FakePorts) -> No
     fakes.reports.change("1", overlap="queue")
     assert discover(ports=fakes.ports).changes == []
     assert row().overlap == "queue"
+
+
+def test_a_report_that_is_born_during_a_discovery_is_not_retired_by_it(
+    fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(fakes, 2)
+    monkeypatch.setattr(FakeReports, "summaries", _streaming(fakes))
+    assert discover(ports=fakes.ports).changes == []
+    assert row("3").state == "active"
+
+
+def _streaming(fakes: FakePorts) -> Callable[..., Iterator[ReportSummary]]:
+    """The host's stream, at the end of which a report is born, as by a save in another process."""
+    stream = FakeReports.summaries
+
+    def streaming(self: FakeReports, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
+        yield from stream(self, keys)
+        if keys is None and "3" not in self.reports:
+            self.add(geo_report("3"))
+            refresh(["3"], ports=fakes.ports)
+
+    return streaming

@@ -1,0 +1,67 @@
+"""Kill points around the five steps.
+
+`before:<step>` dies when the step is about to be tried, `inside:<step>` when it has acted and nothing is committed,
+`after:<step>` when its result has just been committed. Which run dies where is read from `KILL_PLAN`, a JSON file of
+report names to points; each point leaves a file in `KILL_MARKS`, which proves that it fired and keeps it from firing again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+
+
+class KillerConfig(AppConfig):
+    """Wraps the steps when it is told to by the environment."""
+
+    name = "tests.faults.killer"
+    label = "killer"
+
+    def ready(self) -> None:
+        """Puts the kill points in."""
+        if "KILL_PLAN" not in os.environ:
+            return
+        from report_orchestrator import signals
+        from report_orchestrator.services import pipeline
+
+        for step, function in list(pipeline.STEPS.items()):
+            pipeline.STEPS[step] = deadly(step.value, function)  # type: ignore[index]  # a dict, for tests
+        signals.run_event.connect(die_after, weak=False)
+
+
+def deadly(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The step, with a death before and one inside."""
+
+    def perform(run: Any, context: Any) -> Any:
+        die_at(f"before:{step}", run.report_name)
+        outcome = function(run, context)
+        die_at(f"inside:{step}", run.report_name)
+        return outcome
+
+    return perform
+
+
+def die_after(*, event: str, fields: dict[str, Any], **_kwargs: Any) -> None:
+    """Dies right after the commit of a step."""
+    if event in {"step_completed", "run_succeeded"}:
+        name = fields["report"].partition(" (")[2].removesuffix(")")
+        die_at(f"after:{fields['step']}", name)
+
+
+def die_at(point: str, report_name: str) -> None:
+    """SIGKILL to this very process, if the plan says so and it has not happened yet."""
+    plan = json.loads(Path(os.environ["KILL_PLAN"]).read_text())
+    if plan.get(report_name) != point:
+        return
+    try:
+        mark = os.open(Path(os.environ["KILL_MARKS"]) / point.replace(":", "-"), os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        return
+    os.close(mark)
+    os.kill(os.getpid(), signal.SIGKILL)

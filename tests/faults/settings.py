@@ -1,0 +1,6 @@
+"""The example host with the killer beside it."""
+
+from tests.host.settings import *  # noqa: F403
+from tests.host.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults.killer"]
