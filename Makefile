@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick format clean
+.PHONY: help demo serve test quick bench format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -28,6 +28,9 @@ test: $(STAMP) ## everything that must hold: format, lint, types, import contrac
 
 quick: $(STAMP) ## the fast tests alone
 	@$(BIN)/python -m pytest -q -m "not acceptance" tests
+
+bench: $(STAMP) ## measure on this machine and print a table; takes ten minutes
+	@$(BIN)/python -m tests.benchmarks
 
 format: $(STAMP) ## rewrite the code in the one format
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

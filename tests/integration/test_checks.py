@@ -238,11 +238,17 @@ class TestRequirements:
         assert "'onelake'" in hint
         assert "RESULT_ROOT" in hint
 
+    def test_w106_a_lease_that_ends_before_a_slow_answer_comes(self, settings: DjangoSettings) -> None:
+        message, hint = only(found(settings, LEASE_SECONDS=60), "W106")
+        assert message.startswith("LEASE_SECONDS is 60, less than three times TIMEOUT_SECONDS")
+        assert hint == "Raise LEASE_SECONDS, or lower TIMEOUT_SECONDS."
+        assert found(settings, LEASE_SECONDS=60, TIMEOUT_SECONDS=20) == []
+
 
 class TestQueue:
     def test_e008_django_q_is_not_there(self, settings: DjangoSettings) -> None:
         settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django_q"]
-        message, hint = only(checks.check_queue(None), "E008")  # type: ignore[arg-type]  # a list of messages
+        message, hint = only(checks.check_queue(None), "E008")
         assert message == "django_q is not installed."
         assert hint == "Add 'django_q' to INSTALLED_APPS, behind 'report_orchestrator'."
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from pytest_django import Settings as DjangoSettings
 from report_orchestrator.cluster.main import Cluster, ClusterLostError
 from report_orchestrator.conf import SETTING, get_settings
 from report_orchestrator.domain.runs import Status, Step
-from report_orchestrator.management import following
+from report_orchestrator.management import commands, following
+from report_orchestrator.management.base import OrchestratorCommand
 from report_orchestrator.models import (
     Mark,
     ReportChange,
@@ -48,14 +50,9 @@ pytestmark = pytest.mark.django_db(databases=["default", "reports"])
 ROOT = Path(__file__).resolve().parents[2]
 WINDSTORM = "Windstorm accumulation"
 COMMANDS = [
-    "discover_reports",
-    "run_report",
-    "run_due_reports",
-    "sync_schedules",
-    "orchestrator_status",
-    "orchestrator_health",
-    "retry_run",
-    "cancel_run",
+    module.name
+    for module in pkgutil.iter_modules(commands.__path__)
+    if isinstance(load_command_class("report_orchestrator", module.name), OrchestratorCommand)
 ]
 SAYS = {
     "no_event_group": "has no event group. Choose one on the report's page.",
@@ -503,7 +500,7 @@ class TestRunReport:
         assert [report.name for report in made.reports.all()] == [WINDSTORM]
         [job] = fireant.jobs
         assert (job.payload["as_at_date"], job.payload["fx_date"]) == ("2026-03-02", "2026-03-02")
-        assert job.payload["meta"]["modifier_id"] == made.pk  # type: ignore[index,call-overload]  # JSON
+        assert job.payload["meta"]["modifier_id"] == made.pk
         run = ReportRun.objects.get()
         assert (run.run_date, run.scheduled_for) == (date(2026, 3, 2), datetime(2026, 3, 2, tzinfo=UTC))
         assert "/2026-03-02/" in run.results_path

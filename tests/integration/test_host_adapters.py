@@ -288,7 +288,7 @@ class TestLoading:
         ring = a_ring()
         source = reports_of(EVENT_MODELS={"ring": "api.RingEvent", "geo": "api.GeoEvent"})
         report = make_report("Terror", ring)
-        assert [summary.event_kinds for summary in source.summaries()] == [{EventKind.RING}]
+        assert [summary.event_kinds for summary in source.summaries()] == [frozenset({EventKind.RING})]
         assert [event.id for event in source.load(str(report.pk)).events] == [ring.pk]
 
     @pytest.mark.parametrize("key", ["4711", "", "abc", "1.5", str(10**30)])
@@ -613,7 +613,7 @@ class TestSignals:
         self, monkeypatch: pytest.MonkeyPatch, *, in_transaction: bool
     ) -> None:
         report = make_report("Wind", a_ring())
-        monkeypatch.setattr(wiring.discovery, "refresh", away)
+        monkeypatch.setattr("report_orchestrator.services.discovery.refresh", away)
         after: list[str] = []
         if in_transaction:
             with transaction.atomic(using="reports"):

@@ -333,7 +333,7 @@ class TestListeners:
         told: list[tuple[str, Mapping[str, object], str]] = []
 
         def listen(*, event: str, fields: Mapping[str, object], **_kwargs: object) -> None:
-            seen = ReportRun.objects.get(pk=fields["run_id"])
+            seen = ReportRun.objects.get(pk=str(fields["run_id"]))
             told.append((event, fields, seen.status))
 
         signals.run_event.connect(listen)

@@ -1,0 +1,79 @@
+"""Rows for benchmarks; imported inside a place's own process."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from django.db.models import F, Max, Min
+from django.utils import timezone
+
+from report_orchestrator.domain.runs import Status, Step
+from report_orchestrator.models import ReportRun, ReportSchedule, RunStep
+from report_orchestrator.services.opening import new_run
+
+REPORT = "Windstorm accumulation"
+
+
+def open_runs(count: int) -> int:
+    """Queued manual runs of one geo report."""
+    schedule = ReportSchedule.objects.get(name=REPORT)
+    now = timezone.now()
+    runs = [new_run(schedule, now, now=now) for _ in range(count)]
+    for run in runs:
+        run.trigger = "manual"
+    ReportRun.objects.bulk_create(runs, batch_size=1000)
+    return count
+
+
+def put_in_flight(count: int, interval: float) -> int:
+    """Runs that wait for Fireant, their polls spread over one interval."""
+    open_runs(count)
+    now = timezone.now()
+    runs = list(ReportRun.objects.filter(status=Status.QUEUED).order_by("pk"))
+    for position, run in enumerate(runs):
+        run.status, run.step = Status.DEFERRED.value, Step.JOB_COMPLETION_STATUS.value
+        run.fireant_job_id, run.fireant_status = str(position + 1), "Running"
+        run.polls, run.started_at = 1, now
+        run.wake_at = now + timedelta(seconds=5 + interval * position / count)
+    columns = ["status", "step", "fireant_job_id", "fireant_status", "polls", "started_at", "wake_at"]
+    ReportRun.objects.bulk_update(runs, columns, batch_size=500)
+    RunStep.objects.bulk_create(
+        [RunStep(run=run, step=run.step, attempt=1, result="waiting", started_at=now) for run in runs],
+        batch_size=1000,
+    )
+    return count
+
+
+def succeeded() -> dict[str, float]:
+    """How many runs succeeded, and the seconds from the first start to the last end."""
+    done = ReportRun.objects.filter(status=Status.SUCCEEDED)
+    span = done.aggregate(first=Min("started_at"), last=Max("ended_at"))
+    seconds = (span["last"] - span["first"]).total_seconds() if span["first"] else 0.0
+    return {"count": done.count(), "seconds": seconds}
+
+
+def lateness(seconds: float) -> list[float]:
+    """Samples, for a while, how late the most overdue poll is, in seconds."""
+    samples = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        waiting = ReportRun.objects.filter(status=Status.DEFERRED)
+        first = waiting.aggregate(at=Min("wake_at"))["at"]
+        if first is not None:
+            samples.append(max((timezone.now() - first).total_seconds(), 0.0))
+        time.sleep(0.5)
+    return samples
+
+
+def polls_made() -> int:
+    """All polls of all runs."""
+    return sum(ReportRun.objects.values_list("polls", flat=True))
+
+
+def waits_to_submit() -> list[float]:
+    """Seconds from a run's scheduled time to the end of its submission."""
+    rows = RunStep.objects.filter(step=Step.EXTERNAL_JOB_SUBMISSION, result="completed").annotate(
+        due=F("run__scheduled_for")
+    )
+    return [(row.ended_at - row.due).total_seconds() for row in rows if row.ended_at]

@@ -1,0 +1,35 @@
+"""Discovery and ticks at a thousand and at a hundred thousand reports."""
+
+from __future__ import annotations
+
+from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, place_on
+
+SIZES = (1_000, 100_000)
+GOALS = {
+    "sensor tick, none due": "0.02 s",
+    "sensor tick, 10,000 due": "5 s",
+    "discovery, nothing changed": "10 s",
+    "discovery, nothing changed: memory": "150 MB",
+}
+
+
+def schedules() -> list[Figure]:
+    """Both kinds of databases, both sizes."""
+    return [
+        figure for kind in (SQLITE_ORM, POSTGRES_REDIS) for size in SIZES for figure in _measure(kind, size)
+    ]
+
+
+def _measure(kind: str, size: int) -> list[Figure]:
+    with place_on(kind) as place:
+        place.manage("resume_reports", "--all")
+        measured: dict[str, str] = ask(place, "many", f"measure({size})")
+    return [
+        Figure(
+            what=what,
+            measured=value,
+            goal=GOALS.get(what, "") if size == SIZES[-1] else "",
+            beside=f"{kind.split(',')[0]}; {size:,} reports",
+        )
+        for what, value in measured.items()
+    ]
