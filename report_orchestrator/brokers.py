@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
+from django.utils.module_loading import import_string
 from django_q.brokers import Broker
 from django_q.conf import Conf
 
@@ -19,7 +20,7 @@ from report_orchestrator.adapters.database import database_clock
 from report_orchestrator.adapters.django_q import send
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import Mark
-from report_orchestrator.services.approaches import bells
+from report_orchestrator.services.approaches import bells, in_force
 
 logger = logging.getLogger("report_orchestrator.brokers")
 
@@ -42,12 +43,12 @@ class TickingMixin:
         """
         try:
             close_old_connections()
-            bell_list = bells(get_settings())
+            bell_list = bells(in_force(get_settings()))
             for bell in bell_list:
                 now = database_clock()
                 if Mark.objects.win(bell.mark, now=now, until=now + bell.interval):
                     send(bell.task, name=bell.name)
-        except DatabaseError:
+        except Error:
             logger.warning("the ticks could not be looked at", exc_info=True)
             return 5.0
         return min(bell.interval.total_seconds() for bell in bell_list) / 2
@@ -64,12 +65,14 @@ def _ticking_class() -> type[Any]:
     return type(f"Ticking{broker.__name__}", (TickingMixin, broker), {})
 
 
-def _host_broker() -> type[Broker]:
+def _host_broker() -> type[Any]:
     """The class that Django-Q itself would have chosen, in its own order of keys."""
+    if Conf.IRON_MQ:
+        return cast("type[Any]", import_string("django_q.brokers.ironmq.IronMQBroker"))
+    if isinstance(Conf.SQS, dict):
+        return cast("type[Any]", import_string("django_q.brokers.aws_sqs.Sqs"))
     if Conf.ORM:
-        from django_q.brokers.orm import ORM
-
-        return ORM  # type: ignore[no-any-return]  # django-q2 has no types
-    from django_q.brokers.redis_broker import Redis
-
-    return Redis  # type: ignore[no-any-return]  # django-q2 has no types
+        return cast("type[Any]", import_string("django_q.brokers.orm.ORM"))
+    if Conf.MONGO:
+        return cast("type[Any]", import_string("django_q.brokers.mongo.Mongo"))
+    return cast("type[Any]", import_string("django_q.brokers.redis_broker.Redis"))

@@ -19,7 +19,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from report_orchestrator.adapters.host_fields import REPORT_FIELDS, did_you_mean
 from report_orchestrator.adapters.host_jobs import JOB_FIELDS, HostJobs
 from report_orchestrator.adapters.host_models import MODIFIER_FIELDS, HostModifiers, HostReports
-from report_orchestrator.conf import SANDBOX_URL, SETTING, SPECS, Settings, host_dict, load_settings
+from report_orchestrator.conf import SANDBOX_URL, SETTING, SPECS, Settings, load_settings
 from report_orchestrator.domain.reports import EVENT_TYPES, EventKind
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.wiring import imported
@@ -63,9 +63,14 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     ]
 
 
+def _has_dict() -> bool:
+    """Whether there is anything to check; that there is nothing is said by E001 alone."""
+    return isinstance(getattr(django_settings, SETTING, None), Mapping)
+
+
 def check_models(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """The host's models and fields that the settings name."""
-    if not host_dict():
+    if not _has_dict():
         return []
     settings, _problems = load_settings()
     return [*_unknown_names(settings), *_unusable_models(settings)]
@@ -77,7 +82,7 @@ def _unknown_names(settings: Settings) -> Iterator[CheckMessage]:
         ("REPORT_FIELDS", settings.report_fields, set(REPORT_FIELDS)),
         ("MODIFIER_FIELDS", settings.modifier_fields, set(MODIFIER_FIELDS)),
         ("JOB_FIELDS", settings.job_fields, set(JOB_FIELDS)),
-        ("EVENT_FIELDS", settings.event_fields, event_names | {"events"}),
+        ("EVENT_FIELDS", settings.event_fields, (event_names | {"events"}) - {"id"}),
         ("EVENT_MODELS", settings.event_models, {kind.value for kind in EventKind}),
     )
     for setting, mapping, known in mappings:
@@ -112,7 +117,7 @@ def _discard(_value: object) -> None:
 
 def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Settings that others make necessary, or that contradict each other."""
-    if not host_dict():
+    if not _has_dict():
         return []
     settings, _problems = load_settings()
     return [
@@ -143,13 +148,16 @@ def _unimportable(settings: Settings) -> Iterator[CheckMessage]:
 def _missing_for_onelake(settings: Settings) -> Iterator[CheckMessage]:
     if settings.result_store != "onelake":
         return
-    required = {
+    required: dict[str, object] = {
         "FABRIC_WORKSPACE_ID": settings.fabric_workspace_id,
         "FABRIC_LAKEHOUSE_ID": settings.fabric_lakehouse_id,
-        "AZURE_TENANT_ID": settings.azure_tenant_id,
-        "AZURE_CLIENT_ID": settings.azure_client_id,
-        "AZURE_CLIENT_SECRET": settings.azure_client_secret,
     }
+    if settings.azure_credential == "client_secret":
+        required |= {
+            "AZURE_TENANT_ID": settings.azure_tenant_id,
+            "AZURE_CLIENT_ID": settings.azure_client_id,
+            "AZURE_CLIENT_SECRET": settings.azure_client_secret,
+        }
     for name, value in required.items():
         if not value:
             yield _required(name, "RESULT_STORE is 'onelake'")
@@ -223,6 +231,10 @@ def _cluster_settings() -> Iterator[CheckMessage]:
     for key, (value, otherwise) in RECOMMENDED.items():
         if cluster.get(key) != value:
             yield _cluster_warning(f"Q_CLUSTER['{key}'] is not {value!r}: {otherwise}.", key, value)
+    if not cluster.keys() & {"orm", "redis", "django_redis", "sqs", "iron_mq", "mongo"}:
+        yield _cluster_warning(
+            "Q_CLUSTER names no broker, so Django-Q takes a Redis of this machine.", "orm", "default"
+        )
     if "name" not in cluster:
         yield _cluster_warning(
             "Q_CLUSTER has no 'name': messages of a changed name vanish.", "name", "your-project"
@@ -244,7 +256,7 @@ def _cluster_warning(message: str, key: str, value: object) -> Warning:
 
 
 def _ticking() -> Iterator[CheckMessage]:
-    if not host_dict():
+    if not _has_dict():
         return
     cluster = getattr(django_settings, "Q_CLUSTER", None) or {}
     settings, _problems = load_settings()

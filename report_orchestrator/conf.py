@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -75,7 +76,7 @@ def without_comment(value: str) -> str:
 
 
 def _text(raw: object) -> str:
-    return without_comment(raw) if isinstance(raw, str) else str(raw)
+    return raw.strip() if isinstance(raw, str) else str(raw)
 
 
 def _secret(raw: object) -> Secret:
@@ -241,13 +242,20 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret values that must be masked wherever they might surface."""
-        return tuple(secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret)
+        """The secret values that must be masked wherever they might surface; the longest first, as one may hold another."""
+        values = {secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret}
+        return tuple(sorted(values, key=len, reverse=True))
 
     def masked(self, text: str) -> str:
-        """The text with every secret of the settings replaced by `***`."""
+        """The text with every secret of the settings replaced by `***`, also where it stands escaped in JSON or in a repr."""
         for secret in self.secrets:
-            text = text.replace(secret, "***")
+            for form in {
+                secret,
+                json.dumps(secret)[1:-1],
+                json.dumps(secret, ensure_ascii=False)[1:-1],
+                repr(secret)[1:-1],
+            }:
+                text = text.replace(form, "***")
         return text
 
 

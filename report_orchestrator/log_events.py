@@ -6,6 +6,7 @@ import logging
 import logging.config
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TextIO
 
 from django.conf import settings as django_settings
 from pythonjsonlogger.json import JsonFormatter
@@ -90,6 +91,17 @@ class ReadableLines(logging.Formatter):
         return " ".join([super().formatMessage(record), *pairs])
 
 
+class OwnHandler(logging.StreamHandler[TextIO]):
+    """The handler that we put there, and so may take away or silence."""
+
+
+def silence_own_handler(level: int) -> None:
+    """Leaves only lines of `level` and above to our own handler; a host's handlers are the host's."""
+    for handler in logger.handlers:
+        if isinstance(handler, OwnHandler):
+            handler.setLevel(level)
+
+
 def connect() -> None:
     """Listens to the services, and gives the log a handler where the host has configured none for it."""
     signals.run_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.run")
@@ -101,11 +113,12 @@ def connect() -> None:
 
 def _host_configures_us() -> bool:
     loggers = (getattr(django_settings, "LOGGING", None) or {}).get("loggers", {})
-    return any(name == LOGGER or name.startswith(f"{LOGGER}.") for name in loggers)
+    named = any(name == LOGGER or name.startswith(f"{LOGGER}.") for name in loggers)
+    return named or any(not isinstance(handler, OwnHandler) for handler in logger.handlers)
 
 
 def _configure(settings: Settings) -> None:
-    handler = logging.StreamHandler()
+    handler = OwnHandler()
     handler.setFormatter(JsonLines() if settings.app_env == "prod" else ReadableLines())
     logger.handlers[:] = [handler]
     logger.propagate = False

@@ -7,6 +7,7 @@ from datetime import timedelta
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.services import approaches, discovery, execution, maintenance, scheduling
+from report_orchestrator.services.approaches import in_force
 from report_orchestrator.wiring import get_ports
 
 LONGEST = timedelta(seconds=45)
@@ -16,30 +17,32 @@ LONGEST = timedelta(seconds=45)
 def work(run_id: int | None = None) -> int:
     """A bell: moves the run that it names, then whatever else may start. Returns how many runs it moved."""
     ports = get_ports()
-    return execution.work(run_id, ports=ports, settings=get_settings(), until=ports.clock() + LONGEST)
+    return execution.work(
+        run_id, ports=ports, settings=in_force(get_settings()), until=ports.clock() + LONGEST
+    )
 
 
 def tick() -> None:
     """Polls what waits, wakes what is due again, rescues what was lost."""
     ports = get_ports()
-    maintenance.tick(ports=ports, settings=get_settings(), until=ports.clock() + LONGEST)
+    maintenance.tick(ports=ports, settings=in_force(get_settings()), until=ports.clock() + LONGEST)
 
 
 def cron_sensor() -> int:
     """The sensor approach's tick: edits that sent no signal, then what is due. Returns how many runs it opened."""
-    ports, settings = get_ports(), get_settings()
+    ports, settings = get_ports(), in_force(get_settings())
     discovery.refresh_changed(ports=ports)
     return scheduling.open_due_runs(ports=ports, settings=settings).runs
 
 
 def decide_window() -> int:
     """The schedule approach's tick. Returns how many runs it opened."""
-    return scheduling.open_due_runs(ports=get_ports(), settings=get_settings()).runs
+    return scheduling.open_due_runs(ports=get_ports(), settings=in_force(get_settings())).runs
 
 
 def run_report(schedule_id: int) -> int:
     """The pipeline approach's tick of one report. Returns how many runs it opened."""
-    ports, settings = get_ports(), get_settings()
+    ports, settings = get_ports(), in_force(get_settings())
     only = ReportSchedule.objects.filter(pk=schedule_id)
     opened = scheduling.open_due_runs(ports=ports, settings=settings, schedules=only, ring=False)
     if schedule := only.first():
@@ -51,7 +54,7 @@ def run_report(schedule_id: int) -> int:
 
 def run_discovery() -> int:
     """Discovers the host's reports and brings the queue's lines in step. Returns how many changes were noticed."""
-    ports, settings = get_ports(), get_settings()
+    ports, settings = get_ports(), in_force(get_settings())
     found = discovery.discover(ports=ports)
     approaches.sync_schedules(ports=ports, settings=settings)
     return len(found.changes)

@@ -9,6 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from report_orchestrator.conf import get_settings
+from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.health import examine
 from report_orchestrator.wiring import get_ports
 
@@ -17,7 +18,7 @@ from report_orchestrator.wiring import get_ports
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
     """200 while work is being done, 503 otherwise; the findings as JSON. It names no report, and needs no login."""
-    findings = examine(ports=get_ports(), settings=get_settings())
+    findings = examine(ports=get_ports(), settings=in_force(get_settings()))
     well = all(finding.well for finding in findings)
     body = {"healthy": well, "findings": [dataclasses.asdict(finding) for finding in findings]}
     return JsonResponse(body, status=200 if well else 503)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, cast
 
 from django.apps import apps
 from django.core.signals import setting_changed
-from django.db import router, transaction
+from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 from django.utils.module_loading import import_string
 
@@ -26,7 +26,7 @@ from report_orchestrator.conf import SETTING, Settings, get_settings, load_setti
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, ResultStore
-from report_orchestrator.services import approaches, discovery
+from report_orchestrator.services import discovery
 
 
 @lru_cache(maxsize=1)
@@ -81,9 +81,12 @@ def imported(setting: str, dotted: str) -> Callable[..., Any]:
         ConfigurationError: it names nothing.
     """
     try:
-        return cast("Callable[..., Any]", import_string(dotted))
+        found = import_string(dotted)
     except ImportError as error:
         raise ConfigurationError(f"{setting} names '{dotted}', which cannot be imported: {error}") from error
+    if not callable(found):
+        raise ConfigurationError(f"{setting} names '{dotted}', which cannot be called.")
+    return cast("Callable[..., Any]", found)
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:
@@ -106,15 +109,17 @@ def connect_host_signals() -> None:
     post_delete.connect(_report_changed, sender=model, dispatch_uid="report_orchestrator.post_delete")
 
 
-def _report_changed(*, sender: type[Any], instance: Any, raw: bool = False, **_kwargs: object) -> None:
-    """After the host's own commit; robust, so that nothing of ours can fail a save of the host's."""
-    if not raw:
-        transaction.on_commit(
-            partial(_refresh, str(instance.pk)), using=router.db_for_write(sender), robust=True
-        )
+def _report_changed(*, instance: Any, using: str, raw: bool = False, **_kwargs: object) -> None:
+    """After the host's own commit, and robust, so that nothing of ours can fail a save of the host's."""
+    if raw:
+        return
+    key = str(instance.pk)
+
+    def bring_in_step() -> None:
+        _refresh(key)
+
+    transaction.on_commit(bring_in_step, using=using, robust=True)
 
 
 def _refresh(key: str) -> None:
-    found = discovery.refresh([key], ports=get_ports())
-    if found.changes:
-        approaches.reconcile_soon(settings=get_settings())
+    discovery.refresh([key], ports=get_ports())

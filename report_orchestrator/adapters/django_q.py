@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 
 from django.db import router, transaction
 from django.utils import timezone
@@ -19,12 +18,36 @@ TASKS = "report_orchestrator.tasks."
 WORK = f"{TASKS}work"
 BATCH = 1000
 
-_COMPARED = ("func", "args", "schedule_type", "minutes", "cron", "repeats")
+LONGEST_CRON = 100
+"""What the queue's column holds. A longer one is kept by our own next time alone, which is ours to set in any case."""
+DAY = 1440  # minutes
+
+_COMPARED = (
+    "func",
+    "args",
+    "kwargs",
+    "hook",
+    "intended_date_kwarg",
+    "cluster",
+    "schedule_type",
+    "minutes",
+    "cron",
+    "repeats",
+)
 
 
 def send(task: str, *args: int | str, name: str = "", group: str = "") -> None:
     """Puts one message into the queue. It has no time limit of the queue's: leases and time-outs of our own bound the work."""
     async_task(task, *args, q_options={"timeout": -1, "task_name": name or None, "group": group or None})
+
+
+def _bell(run_id: int, group: str) -> Callable[[], None]:
+    """A function, not a partial: Django names the robust callback that failed by its `__qualname__`."""
+
+    def ring() -> None:
+        send(WORK, run_id, name=f"run {run_id}", group=group)
+
+    return ring
 
 
 class DjangoQ:
@@ -33,22 +56,17 @@ class DjangoQ:
     def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
         """One message for each run, after the commit. A broker that fails costs speed only: the tick finds the runs."""
         for run_id in run_ids:
-            transaction.on_commit(
-                partial(send, WORK, run_id, name=f"run {run_id}", group=group),
-                using=router.db_for_write(ReportRun),
-                robust=True,
-            )
+            transaction.on_commit(_bell(run_id, group), using=router.db_for_write(ReportRun), robust=True)
 
     def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
         """Makes our lines exactly those wanted, in bulk, touching only what differs."""
         with transaction.atomic(using=router.db_for_write(Schedule)):
-            existing = {line.name: line for line in Schedule.objects.filter(func__startswith=TASKS)}
-            doubled = Schedule.objects.filter(func__startswith=TASKS).exclude(
-                pk__in=[line.pk for line in existing.values()]
-            )
-            doubled.delete()
+            ours = list(Schedule.objects.filter(func__startswith=TASKS))
+            existing = {line.name: line for line in ours}
+            kept = {line.pk for line in existing.values()}
+            doubled = [line for line in ours if line.pk not in kept]
             names = {line.name for line in wanted}
-            removed = [line for name, line in existing.items() if name not in names]
+            removed = [line for name, line in existing.items() if name not in names] + doubled
             created = [_line(line) for line in wanted if line.name not in existing]
             differing = dict(_differences(wanted, existing))
             Schedule.objects.filter(pk__in=[line.pk for line in removed]).delete()
@@ -59,7 +77,7 @@ class DjangoQ:
         return ScheduleSync(
             created=tuple(line.name for line in created),
             updated=differing,
-            removed=tuple(line.name for line in removed),
+            removed=tuple(str(line.name) for line in removed),
             unchanged=len(names) - len(created) - len(differing),
         )
 
@@ -87,12 +105,17 @@ def _line(wanted: QueueSchedule) -> Schedule:
 
 
 def _columns(wanted: QueueSchedule) -> Mapping[str, object]:
+    cron = wanted.cron if len(wanted.cron) <= LONGEST_CRON else ""
     return {
         "func": wanted.task,
         "args": repr(wanted.args) if wanted.args else None,
-        "schedule_type": Schedule.CRON if wanted.cron else Schedule.MINUTES,
-        "minutes": wanted.minutes or None,
-        "cron": wanted.cron or None,
+        "kwargs": None,
+        "hook": None,
+        "intended_date_kwarg": None,
+        "cluster": None,
+        "schedule_type": Schedule.CRON if cron else Schedule.MINUTES,
+        "minutes": None if cron else wanted.minutes or DAY,
+        "cron": cron or None,
         "repeats": -1,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
@@ -129,6 +130,11 @@ def json_value(value: object, field: str) -> Json:
                 "Leave it out with a PAYLOAD_BUILDER of your own.",
                 code="invalid_payload",
             )
+        case float() | Decimal() if not math.isfinite(value):
+            raise InvalidReportError(
+                f"The report's field '{field}' is {value}, which JSON does not know. Correct it on the report's page.",
+                code="invalid_payload",
+            )
         case _:
             return _json_scalar(value)
 
@@ -175,12 +181,14 @@ class EventModels:
             )
         relation = field_named(group, events_field)
         event = _related(relation, f"{group._meta.label}.{events_field}")
+        children = {kind: model for kind in EventKind if (model := _child(event, kind, settings))}
+        _refuse_missing_fields(event, children, settings.event_fields)
         return cls(
             group=group,
             event=event,
             events_field=events_field,
             groups_query=_query_back(relation),
-            children={kind: model for kind in EventKind if (model := _child(event, kind, settings))},
+            children=children,
             renamed=settings.event_fields,
         )
 
@@ -255,6 +263,24 @@ def _query_back(relation: Any) -> str:
     if isinstance(relation, ManyToManyField):
         return str(relation.related_query_name())
     return str(relation.field.name)
+
+
+def _refuse_missing_fields(
+    event: type[Model], children: Mapping[EventKind, type[Model]], renamed: Mapping[str, str]
+) -> None:
+    """A field that the settings name must be there: nothing is sent to Fireant as null because of a slip of the pen."""
+    common = {field.name for field in fields(EventBase)}
+    for kind, child in children.items():
+        own = {field.name for field in fields(EVENT_TYPES[kind])} - common
+        _link_to(child, event)
+        for name in renamed.keys() & (own | common):
+            model = event if name in common else child
+            if not _exists(model, renamed[name]):
+                known = [field.name for field in model._meta.get_fields()]
+                raise ConfigurationError(
+                    f"{model._meta.label} has no field '{renamed[name]}' for '{name}'.{did_you_mean(renamed[name], known)} "
+                    "Correct it in EVENT_FIELDS."
+                )
 
 
 def _child(event: type[Model], kind: EventKind, settings: Settings) -> type[Model] | None:

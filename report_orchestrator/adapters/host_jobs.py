@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import router, transaction
+from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import CharField, DateField, Model
 from django.utils import timezone
 
@@ -63,9 +63,17 @@ class HostJobs:
         with transaction.atomic(using=router.db_for_write(Mark)):
             Mark.objects.hold(MUTEX, now=timezone.now())
             found = self._model._default_manager.filter(**job).order_by("pk").first()
-            if found is None:
-                found = self._model._default_manager.create(**job, **self._modifier(modifier_key))
-        return str(found.pk)
+            return str((found or self._create({**job, **self._modifier(modifier_key)})).pk)
+
+    def _create(self, columns: dict[str, Any]) -> Model:
+        try:
+            with transaction.atomic(using=router.db_for_write(self._model)):
+                return self._model._default_manager.create(**columns)
+        except (IntegrityError, DataError) as error:
+            raise LedgerError(
+                f"{self._model._meta.label} does not take the record of a job: {error}. "
+                "If the report or its modifier was deleted meanwhile, start a new run; otherwise correct JOB_FIELDS."
+            ) from error
 
     def note_end(self, *, report_key: str, fireant_job_id: str, status: str, results_url: str) -> None:
         """Writes status and address to those of the fields that the host's model has."""

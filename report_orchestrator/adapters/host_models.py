@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import router, transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
@@ -108,7 +108,7 @@ class HostReports:
         found = []
         for key in keys:
             try:
-                found.append(primary_key.to_python(key))
+                found.append(primary_key.clean(key, None))
             except (ValidationError, ValueError, TypeError):
                 continue
         return found
@@ -165,12 +165,12 @@ class HostReports:
         )
 
     def _get(self, key: str) -> Model:
-        try:
-            return self._model._default_manager.get(pk=key)
-        except (ObjectDoesNotExist, ValidationError, ValueError) as error:
+        report = self._model._default_manager.filter(pk__in=self._well_formed([key])).first()
+        if report is None:
             raise ReportNotFoundError(
                 f"There is no report {key} in {self.label}. It may have been deleted; check the id."
-            ) from error
+            )
+        return report
 
     def _value(self, report: Model, name: str) -> Any:
         """A field's value; of a relation the key, without a look at the row that it leads to."""

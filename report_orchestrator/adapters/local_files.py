@@ -31,25 +31,30 @@ class LocalFiles:
         if not final.resolve().is_relative_to(self._results.resolve()):
             raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written.")
         with _plain_errors(self._root):
-            if not final.exists():
-                self._write_new(final, chunks)
-            return _described(final)
+            written = None if final.exists() else self._write_new(final, chunks)
+            return written or _described(final)
 
-    def _write_new(self, final: Path, chunks: Iterable[bytes]) -> None:
+    def _write_new(self, final: Path, chunks: Iterable[bytes]) -> StoredResult | None:
+        """What was written; None where another attempt was faster, whose file stands."""
         temporary = self._root / TEMPORARY / f"{uuid.uuid4().hex}.part"
         temporary.parent.mkdir(parents=True, exist_ok=True)
         final.parent.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
         try:
             with temporary.open("xb") as file:
                 for chunk in chunks:
                     file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # another attempt was faster: its file stands
-                os.link(temporary, final)
+            os.link(temporary, final)
             _sync_folder(final.parent)
+        except FileExistsError:
+            return None
         finally:
             temporary.unlink(missing_ok=True)
+        return StoredResult(location=str(final), size=size, sha256=digest.hexdigest())
 
 
 def _sync_folder(folder: Path) -> None:

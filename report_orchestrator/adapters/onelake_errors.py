@@ -15,6 +15,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, StorageError, TransientError
 
 AT_CAPACITY = "CapacityLimitExceeded"
+DAMAGED = "Md5Mismatch"
 NO_SPACE = 507
 PASSING = frozenset({408, 429})
 DISPLACED = frozenset({404, 409, 412})
@@ -66,6 +67,8 @@ def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
         return _passing(
             error, f"OneLake found the result's files changed: {said}. It starts anew.", f"onelake_{status}"
         )
+    if error_code(error) == DAMAGED:
+        return _passing(error, f"The result was damaged on its way to OneLake: {said}.", "onelake_damaged")
     if status == 401:
         return ConfigurationError(f"OneLake refused the token: {said}. Correct {_WHO}, then retry the run.")
     if status == 403:

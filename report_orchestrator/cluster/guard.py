@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from multiprocessing import active_children
 from typing import Any
 
 from django_q.cluster import Sentinel
@@ -57,11 +58,11 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
     @classmethod
     def run(cls, *args: Any, **kwargs: Any) -> None:
         """Guards until the end. Whatever happens, no child is left."""
-        guard = cls(*args, **kwargs)
         try:
-            guard.start()
+            cls(*args, **kwargs).start()
         finally:
-            guard.end_children()
+            for child in active_children():  # `multiprocessing` would wait for them
+                child.kill()
 
     @property
     def children(self) -> list[Child]:
@@ -75,12 +76,11 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
     def spawn_process(self, target: Callable[..., object], *args: Any) -> Child:
         """Starts a child in the role that a function of Django-Q2 is."""
         child = Child(ROLES[target], target, args)
-        child.daemon = True
+        child.daemon = target is not worker or Conf.DAEMONIZE_WORKERS
+        child.start()
         if target is worker:
-            child.daemon = Conf.DAEMONIZE_WORKERS
             child.timer = args[2]
             self.pool.append(child)
-        child.start()
         _log(logging.INFO, "child_started", child)
         return child
 
@@ -142,11 +142,6 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             await_any(alive, min(left, LOOK))
         for child in _alive(children):
             _log(logging.WARNING, "child_cut_short", child)
-            child.terminate()
-
-    def end_children(self) -> None:
-        """Kills what is left: `multiprocessing` would wait for it."""
-        for child in self.children:
             child.terminate()
 
 

@@ -14,9 +14,11 @@ from datetime import date, datetime, timedelta
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, ProgrammingError
 from rich.console import Console
 from rich.table import Table
 
+from report_orchestrator import log_events
 from report_orchestrator.conf import Settings, get_settings
 from report_orchestrator.exceptions import OrchestratorError
 from report_orchestrator.models import ReportRun
@@ -59,6 +61,11 @@ class OrchestratorCommand(BaseCommand):
             failed = self.run(get_ports(), get_settings(), options)
         except OrchestratorError as error:
             raise CommandError(error.message, returncode=1) from error
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(
+                f"The database cannot be used: {error}. Is it running, and has 'manage.py migrate' been run?",
+                returncode=1,
+            ) from error
         except KeyboardInterrupt:
             self.stderr.write("Stopped watching. What was queued goes on.")
             raise SystemExit(1) from None
@@ -90,7 +97,7 @@ class OrchestratorCommand(BaseCommand):
     def console(self) -> Console:
         """A console on the command's own output, as wide as what reads it."""
         width = None if self.stdout.isatty() else PIPE_WIDTH
-        return Console(file=self.stdout, width=width, highlight=False, markup=False)  # type: ignore[arg-type]
+        return Console(file=self.stdout, width=width, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 
     def progress_console(self) -> Console:
         """A console on standard error, for what is watched and not kept."""
@@ -98,11 +105,9 @@ class OrchestratorCommand(BaseCommand):
 
 
 def _quieten_console() -> None:
-    """A person reads the answer, not the log beside it; `--verbosity 2` shows both. Only our own handler is touched."""
-    for name in ("report_orchestrator", "django-q"):
-        for handler in logging.getLogger(name).handlers:
-            if type(handler) is logging.StreamHandler:
-                handler.setLevel(logging.ERROR)
+    """A person reads the answer, not the log beside it; `--verbosity 2` shows both."""
+    log_events.silence_own_handler(logging.ERROR)
+    logging.getLogger("django-q").setLevel(logging.ERROR)
 
 
 def _plain(value: object) -> object:

@@ -86,7 +86,8 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
 
     def _behind_another(self) -> Q:
         """Runs that have not begun and stand in line behind an earlier run of their report."""
-        earlier = ReportRun.objects.live().filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
+        live = ReportRun.objects.live().exclude(trigger=Trigger.MANUAL.value)
+        earlier = live.filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
         return Q(in_line=True, started_at__isnull=True) & Q(Exists(earlier))
 
     def waits_in_line(self, run: ReportRun) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Literal
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from report_orchestrator.sandbox.answers import Answer, error_answer, json_answer
 from report_orchestrator.sandbox.exchange import Exchange, SandboxRequest
@@ -211,10 +211,16 @@ class OneLakeApi:
         )
 
     def _answer_of(self, fault: LakeFault, request: SandboxRequest) -> Answer:
-        if fault.kind == "expired_token":
-            self._entra.expire_tokens()
-            return self._unauthorized(request)
-        return _told(fault)
+        match fault.kind:
+            case "expired_token":
+                self._entra.expire_tokens()
+                return self._unauthorized(request)
+            case "damaged":
+                return self._act(fault.endpoint, _damaged(request))
+            case "short_flush":
+                return self._act(fault.endpoint, _shortened(request))
+            case _:
+                return _told(fault)
 
     def _refused(self, request: SandboxRequest) -> Exchange:
         return Exchange(
@@ -398,6 +404,15 @@ def _marked(answer: Answer, request: SandboxRequest) -> Answer:
     if ignored := [name.lower() for name in IGNORED_HEADERS if name in request.headers]:
         marks["X-Ms-Rejected-Headers"] = ",".join(ignored)
     return replace(answer, headers={**answer.headers, **marks})
+
+
+def _damaged(request: SandboxRequest) -> SandboxRequest:
+    return replace(request, body=bytes(byte ^ 1 for byte in request.body[:1]) + request.body[1:])
+
+
+def _shortened(request: SandboxRequest) -> SandboxRequest:
+    query = dict(parse_qsl(request.query, keep_blank_values=True))
+    return replace(request, query=urlencode({**query, "position": int(query["position"]) - 1}))
 
 
 def _told(fault: LakeFault) -> Answer:

@@ -23,7 +23,9 @@ LakeEndpoint = Literal[
     "read",
     "list",
 ]
-LakeFaultKind = SocketKind | Literal["status_code", "status_after_work", "expired_token"]
+LakeFaultKind = (
+    SocketKind | Literal["status_code", "status_after_work", "expired_token", "damaged", "short_flush"]
+)
 
 LAKE_ENDPOINTS: tuple[LakeEndpoint, ...] = get_args(LakeEndpoint)
 ENTRA_ENDPOINTS: tuple[LakeEndpoint, ...] = ("discovery", "token")
@@ -42,6 +44,9 @@ LAKE_FAULTS: Vocabulary[LakeEndpoint, LakeFaultKind] = Vocabulary(
             endpoints=tuple(name for name in LAKE_ENDPOINTS if name not in ENTRA_ENDPOINTS),
             instead_of_work=True,
         ),
+        # The bytes arrive changed; and a flush that says nothing of the last byte that it forgets.
+        "damaged": KindRule(endpoints=("append",), instead_of_work=True),
+        "short_flush": KindRule(endpoints=("flush",), instead_of_work=True),
         **SOCKET_RULES,
     },
 )

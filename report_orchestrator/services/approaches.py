@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.cron import next_time, parse_cron
 from report_orchestrator.models import Mark, ReportSchedule, ScheduleState
 from report_orchestrator.ports import Ports, QueueSchedule, ScheduleSync
-from report_orchestrator.services.announce import schedule_event
+from report_orchestrator.services.announce import database, schedule_event
 
 TASKS = "report_orchestrator.tasks"
 SETTINGS_MARK = "schedules"
@@ -25,10 +25,10 @@ LONGEST_MINUTES = 32767
 
 
 def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
-    """Leaves exactly the lines of the configured approach, and says what differed. Idempotent."""
+    """Leaves exactly the lines of these settings, puts them in force for all processes, and says what differed. Idempotent."""
     now = ports.clock()
     synced = ports.queue.sync_schedules(list(wanted_schedules(settings, now)))
-    Mark.objects.note(SETTINGS_MARK, now=now, detail={"fingerprint": fingerprint(settings)})
+    Mark.objects.note(SETTINGS_MARK, now=now, detail={"in_force": _shaping(settings)})
     if synced.changed:
         schedule_event(
             "schedules_synced",
@@ -40,23 +40,47 @@ def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
     return synced
 
 
-def sync_if_settings_changed(*, ports: Ports, settings: Settings) -> ScheduleSync | None:
-    """The same, only where the table was last made for other settings: cheap enough for every tick."""
+def _shaping(settings: Settings) -> dict[str, str | float]:
+    """The settings that shape the lines, as JSON carries them."""
+    return {
+        "scheduling_approach": settings.scheduling_approach,
+        "schedule_cron_expression": settings.schedule_cron_expression,
+        "schedule_interval": settings.schedule_interval.total_seconds(),
+        "cron_sensor_interval": settings.cron_sensor_interval.total_seconds(),
+        "discovery_sensor_interval": settings.discovery_sensor_interval.total_seconds(),
+    }
+
+
+def in_force(settings: Settings) -> Settings:
+    """The settings with the approach that was synced last, by a starting qcluster or by the command.
+
+    So a switch takes effect in clusters that are running, and clusters that were started with different settings do not
+    undo each other's lines at every tick.
+    """
     mark = Mark.objects.filter(name=SETTINGS_MARK).first()
-    if mark is not None and mark.detail.get("fingerprint") == fingerprint(settings):
+    shaping = {} if mark is None else mark.detail.get("in_force", {})
+    changes: dict[str, Any] = {
+        name: timedelta(seconds=value) if isinstance(getattr(settings, name), timedelta) else value
+        for name, value in shaping.items()
+    }
+    return replace(settings, **changes)
+
+
+def sync_if_stale(*, ports: Ports, settings: Settings) -> ScheduleSync | None:
+    """Brings the lines in step where a report changed since, or where they were never made: cheap enough for every tick."""
+    mark = Mark.objects.filter(name=SETTINGS_MARK).first()
+    if mark is not None and "in_force" in mark.detail and not mark.detail.get("stale"):
         return None
     return sync_schedules(ports=ports, settings=settings)
 
 
-def fingerprint(settings: Settings) -> str:
-    """Changes exactly when a setting that shapes the lines does."""
-    shaping = [
-        settings.scheduling_approach,
-        settings.schedule_cron_expression,
-        settings.cron_sensor_interval.total_seconds(),
-        settings.discovery_sensor_interval.total_seconds(),
-    ]
-    return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:16]
+def reconcile_soon() -> None:
+    """Has the next tick bring the lines in step, after a report changed."""
+    with transaction.atomic(using=database()):
+        mark = Mark.objects.select_for_update().filter(name=SETTINGS_MARK).first()
+        if mark is not None and not mark.detail.get("stale"):
+            mark.detail = {**mark.detail, "stale": True}
+            mark.save(update_fields=["detail"])
 
 
 def wanted_schedules(settings: Settings, now: datetime) -> Iterator[QueueSchedule]:
@@ -108,12 +132,6 @@ def pipeline_schedule(schedule: ReportSchedule) -> QueueSchedule:
 def pipeline_name(schedule: ReportSchedule) -> str:
     """`report 42: Windstorm accumulation`, as long as the queue's column allows."""
     return f"report {schedule.report_key}: {schedule.name}"[:100]
-
-
-def reconcile_soon(*, settings: Settings) -> None:
-    """Has the next tick bring the lines in step, after a report changed. Only the pipeline has a line for each report."""
-    if settings.scheduling_approach == "pipeline":
-        Mark.objects.filter(name=SETTINGS_MARK).update(detail={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
+from report_orchestrator.services.approaches import reconcile_soon
 from report_orchestrator.services.timing import first_run_at
 
 CHUNK = 1000
@@ -311,6 +312,8 @@ def _apply(row: ReportSchedule, definition: Definition, now: datetime) -> None:
 
 def _save(edits: _Edits) -> None:
     """Writes the rows, their changes and the news of them, in the caller's transaction."""
+    if edits.changes:
+        reconcile_soon()
     ReportSchedule.objects.bulk_create(edits.fresh, batch_size=CHUNK)
     ReportSchedule.objects.bulk_update(edits.edited, _COLUMNS, batch_size=200)
     ReportChange.objects.bulk_create(

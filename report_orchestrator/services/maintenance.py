@@ -8,7 +8,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import sync_if_settings_changed
+from report_orchestrator.services.approaches import sync_if_stale
 from report_orchestrator.services.gate import closed_steps
 from report_orchestrator.services.polling import poll_due
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, on_time, open_due_runs
@@ -21,7 +21,7 @@ PATIENCE = timedelta(seconds=10)
 
 def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     """One round of upkeep. Any number of clusters may tick at once."""
-    sync_if_settings_changed(ports=ports, settings=settings)
+    sync_if_stale(ports=ports, settings=settings)
     ring_startable(ports=ports, settings=settings)
     open_overlooked(ports=ports, settings=settings)
     poll_as_one(ports=ports, settings=settings, until=until)

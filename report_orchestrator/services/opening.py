@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, tzinfo
 
 from django.db import transaction
 
@@ -49,7 +49,7 @@ def new_run(
         report_name=schedule.name,
         trigger=Trigger.SCHEDULED.value,
         scheduled_for=nominal,
-        run_date=nominal.astimezone(zone_of(schedule)).date(),
+        run_date=nominal.astimezone(_zone_or_projects(schedule)).date(),
         priority=schedule.priority,
         in_line=in_line,
         status=Status.QUEUED.value,
@@ -120,5 +120,12 @@ def refuse_if_not_runnable(schedule: ReportSchedule) -> None:
 def _nominal(schedule: ReportSchedule, run_date: date | None, now: datetime) -> datetime:
     if run_date is None:
         return now
-    zone = named_zone("" if schedule.state == ScheduleState.QUARANTINED else schedule.timezone, str(schedule))
-    return datetime.combine(run_date, time(), tzinfo=zone)
+    return datetime.combine(run_date, time(), tzinfo=_zone_or_projects(schedule))
+
+
+def _zone_or_projects(schedule: ReportSchedule) -> tzinfo:
+    """A report whose zone does not exist can still be run by hand: its dates are then the project's."""
+    try:
+        return zone_of(schedule)
+    except InvalidReportError:
+        return named_zone("", str(schedule))

@@ -12,6 +12,7 @@ from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.discovery import DISCOVERY_MARK
 from report_orchestrator.services.maintenance import TICK_MARK
+from report_orchestrator.services.pausing import all_are_paused
 
 NEXT_SHOWN = 5
 
@@ -21,6 +22,8 @@ class Overview:
     """A moment's picture. Instants are aware UTC; None where there is nothing to tell."""
 
     reports: Mapping[str, int]
+    paused: int
+    all_paused: bool
     live_runs: Mapping[str, int]
     ended_last_day: Mapping[str, int]
     next_due: tuple[tuple[str, datetime], ...]
@@ -38,6 +41,8 @@ def overview(*, ports: Ports) -> Overview:
     first_wake = live.aggregate(at=Min("wake_at"))["at"]
     return Overview(
         reports=_counts(ReportSchedule.objects.order_by().values_list("state").annotate(n=Count("pk"))),
+        paused=ReportSchedule.objects.present().filter(paused_at__isnull=False).count(),
+        all_paused=all_are_paused(),
         live_runs=_counts(live.order_by().values_list("status").annotate(n=Count("pk"))),
         ended_last_day=_counts(
             ReportRun.objects.ended()

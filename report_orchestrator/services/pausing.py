@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
@@ -35,9 +34,7 @@ def resume_all(*, actor: str, ports: Ports) -> None:
     schedule_event("all_resumed", actor=actor)
 
 
-def pause(
-    keys: Sequence[str], *, actor: str, reason: str, ports: Ports, settings: Settings
-) -> list[ReportSchedule]:
+def pause(keys: Sequence[str], *, actor: str, reason: str, ports: Ports) -> list[ReportSchedule]:
     """Stops the scheduling of these reports; returns those that were not paused before.
 
     Raises:
@@ -50,13 +47,11 @@ def pause(
             schedule.paused_at, schedule.paused_by, schedule.pause_reason = now, actor[:150], reason
             schedule.next_run_at = None
         _save(changed, ChangeKind.PAUSED, actor, reason, ports)
-    reconcile_soon(settings=settings)
+    reconcile_soon()
     return changed
 
 
-def resume(
-    keys: Sequence[str], *, actor: str, ports: Ports, settings: Settings, reason: str = ""
-) -> list[ReportSchedule]:
+def resume(keys: Sequence[str], *, actor: str, ports: Ports, reason: str = "") -> list[ReportSchedule]:
     """Lets these reports be scheduled again, from the last time decided: what was missed goes by `MISSED_RUNS`.
 
     Raises:
@@ -69,7 +64,7 @@ def resume(
             if schedule.state == ScheduleState.ACTIVE:
                 schedule.next_run_at = next_run_at(schedule, after=schedule.decided_until)
         _save(changed, ChangeKind.RESUMED, actor, reason, ports)
-    reconcile_soon(settings=settings)
+    reconcile_soon()
     return changed
 
 

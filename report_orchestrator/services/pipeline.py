@@ -5,6 +5,7 @@ A step may be repeated after a crash, so each is safe to repeat. Errors travel a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -84,6 +85,8 @@ def _json(value: object) -> Json:
             return [_json(item) for item in value]
         case date():
             return value.isoformat()
+        case float() if not math.isfinite(value):
+            raise TypeError(f"it holds the number {value}")
         case _ if isinstance(value, _SCALARS):
             return cast("Json", value)
         case _:

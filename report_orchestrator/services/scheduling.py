@@ -10,6 +10,7 @@ from django.db import transaction
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.cron import next_time, parse_cron, times_between
+from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.schedules import ScheduleQuerySet
@@ -83,8 +84,9 @@ def _decide_batch(schedules: ScheduleQuerySet, *, now: datetime, settings: Setti
 
 
 def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
-    """Those whose last run has not ended."""
-    return set(ReportRun.objects.live().filter(schedule__in=schedules).values_list("schedule_id", flat=True))
+    """Those whose last run has not ended. What a person runs by hand holds up no schedule."""
+    live = ReportRun.objects.live().filter(schedule__in=schedules).exclude(trigger=Trigger.MANUAL)
+    return set(live.values_list("schedule_id", flat=True))
 
 
 def _decide(schedule: ReportSchedule, now: datetime, settings: Settings, *, is_busy: bool) -> Decision | None:

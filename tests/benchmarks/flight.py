@@ -21,19 +21,21 @@ def flight() -> list[Figure]:
 
 
 def _measure(kind: str) -> list[Figure]:
-    with place_on(kind, POLL_INTERVAL_SECONDS=str(INTERVAL), MAX_POLL_ATTEMPTS="100000") as place:
-        with place.fireant("--seconds-queued", "0", "--seconds-running", "100000", "--quiet"):
-            _fill_fireant(place.fireant_port, place.key)
-            ask(place, "rows", f"put_in_flight({IN_FLIGHT}, {INTERVAL})")
-            before = ask(place, "rows", "polls_made()")
-            with place.running("qcluster", "qcluster") as cluster:
-                time.sleep(INTERVAL / 2)  # the start is not what is measured
-                used = _cpu_seconds(cluster.pid)
-                began = time.monotonic()
-                samples = ask(place, "rows", f"lateness({WATCHED})")
-                share = (_cpu_seconds(cluster.pid) - used) / (time.monotonic() - began)
-                memory = _memory(cluster.pid)
-            made = ask(place, "rows", "polls_made()") - before
+    with (
+        place_on(kind, POLL_INTERVAL_SECONDS=str(INTERVAL), MAX_POLL_ATTEMPTS="100000") as place,
+        place.fireant("--seconds-queued", "0", "--seconds-running", "100000", "--quiet"),
+    ):
+        _fill_fireant(place.fireant_port, place.key)
+        ask(place, "rows", f"put_in_flight({IN_FLIGHT}, {INTERVAL})")
+        before = ask(place, "rows", "polls_made()")
+        with place.running("qcluster", "qcluster") as cluster:
+            time.sleep(INTERVAL / 2)  # the start is not what is measured
+            used = _cpu_seconds(cluster.pid)
+            began = time.monotonic()
+            samples = ask(place, "rows", f"lateness({WATCHED})")
+            share = (_cpu_seconds(cluster.pid) - used) / (time.monotonic() - began)
+            memory = _memory(cluster.pid)
+        made = ask(place, "rows", "polls_made()") - before
     beside = f"{kind}; {IN_FLIGHT:,} in flight, polled every {INTERVAL} s; {made:,} polls"
     return [
         Figure(

@@ -112,7 +112,7 @@ def call(client: FireantClient, endpoint: str, job_id: str) -> None:
     [
         ("submit", "status_code", {"status": 503}, TransientError, "fireant_503"),
         ("submit", "status_code", {"status": 429}, TransientError, "fireant_429"),
-        ("submit", "status_code", {"status": 500}, SubmissionUnknownError, "submission_unknown"),
+        ("submit", "status_code", {"status": 500}, SubmissionUnknownError, "submission_failed"),
         ("submit", "status_code", {"status": 504}, SubmissionUnknownError, "submission_unknown"),
         ("submit", "status_code", {"status": 422}, FireantError, "fireant_422"),
         ("submit", "reset", {}, SubmissionUnknownError, "submission_unknown"),

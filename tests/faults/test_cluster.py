@@ -302,7 +302,7 @@ def test_django_q_still_knows_who_is_there(lasting: Cluster) -> None:
 
 def test_work_goes_on_after_many_kills_of_anybody(lasting: Cluster) -> None:
     dice = random.Random(f"{SEED} {lasting.place.folder.name}")
-    for _ in range(8):
+    for _ in range(10):
         role = dice.choice(ROLES)
         if dice.random() < 0.5:
             lasting.enqueue(time.sleep, dice.random())
@@ -330,6 +330,16 @@ def test_a_sentinel_that_keeps_dying_ends_the_cluster_with_status_1(sqlite_place
             cluster.kill("sentinel")
         assert cluster.await_end(AT_ONCE) == 1
         assert "The cluster is lost: its sentinel died 5 times in a row" in cluster.log
+
+
+def test_a_sentinel_that_fails_leaves_no_child(sqlite_place: Place) -> None:
+    failing = (
+        "from report_orchestrator.cluster import guard, pace; pace.FIRST_WAIT = 0; "
+        "guard.SCHEDULER_INTERVAL = 0; guard.scheduler = lambda broker: 1 / 0"
+    )
+    with running(sqlite_place, *in_shell(failing)) as cluster:
+        assert cluster.await_end(SOON) == 1
+        assert cluster.log.count("ZeroDivisionError") == 5
 
 
 def test_tasks_that_kill_their_worker_slow_its_successors_down(sqlite_place: Place) -> None:

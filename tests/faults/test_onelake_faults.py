@@ -372,6 +372,45 @@ class TestARefusalForAPerson:
         assert_stored(sandbox, store)
 
 
+class TestALakeThatErrs:
+    @pytest.mark.parametrize(
+        ("endpoint", "kind", "code"),
+        [("append", "damaged", "onelake_damaged"), ("flush", "short_flush", "onelake_size_differs")],
+    )
+    def test_in_its_bytes_is_found_out_before_a_reader_sees_them(
+        self,
+        sandbox: OneLakeSandbox,
+        store: OneLakeStore,
+        endpoint: LakeEndpoint,
+        kind: LakeFaultKind,
+        code: str,
+    ) -> None:
+        sandbox.faults.add(endpoint, kind)
+
+        error = failed_write(sandbox, store)
+
+        assert isinstance(error, TransientError)
+        assert error.code == code
+        assert_stored(sandbox, store)
+
+    def test_after_a_success_in_what_it_shows_takes_another_attempt(
+        self, sandbox: OneLakeSandbox, store: OneLakeStore
+    ) -> None:
+        def then_blind() -> Iterator[bytes]:
+            yield CONTENT
+            sandbox.observe = hide_once
+
+        def hide_once() -> None:
+            if sandbox.requests["rename"]:
+                sandbox.observe = lambda: None
+                sandbox.faults.add("head", "status_code", status=404, error_code="PathNotFound")
+
+        with pytest.raises(TransientError, match="did not show it"):
+            store.write(PATH, then_blind())
+
+        assert_stored(sandbox, store)
+
+
 class TestATokenThatTheLakeRefuses:
     @pytest.mark.parametrize("endpoint", ONE_WRITE)
     def test_is_replaced_by_a_new_one(

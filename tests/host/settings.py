@@ -113,6 +113,7 @@ Q_CLUSTER: dict[str, Any] = {
     "save_limit": -1,  # successes are not kept: reading them back costs more than the work
     "catch_up": False,
     "poll": 0.2,  # seconds
+    "log_level": "WARNING",  # otherwise three lines for every tick
     "broker_class": "report_orchestrator.brokers.ticking_broker",
     **({"redis": REDIS_URL} if Q_BROKER == "redis" else {"orm": "default"}),
 }

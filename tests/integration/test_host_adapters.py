@@ -11,16 +11,18 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.models.signals import post_save
+from django_q.models import Schedule
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator import wiring
 from report_orchestrator.adapters.host_fields import field_named, json_value, resolve_model
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
 from report_orchestrator.adapters.host_models import HostModifiers, HostReports
-from report_orchestrator.conf import SETTING
+from report_orchestrator.conf import SETTING, get_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.domain.reports import (
     BoxEvent,
@@ -37,10 +39,10 @@ from report_orchestrator.exceptions import (
     LedgerError,
     ReportNotFoundError,
 )
-from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeSource
-from report_orchestrator.services.approaches import SETTINGS_MARK
 from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.maintenance import tick
 from tests.conftest import SettingsFactory
 from tests.host.api import models as host
 from tests.host.api.seed import REPORTS
@@ -462,6 +464,15 @@ class TestJobs:
             jobs_of().record(report_key=key, modifier_key=modifier_key, fireant_job_id="101")
 
     @pytest.mark.django_db(transaction=True, databases=["default", "reports"])
+    def test_a_host_with_one_database_for_all_is_told_the_same(self) -> None:
+        """A table beside ours plays the job table: there the violation shows when our own transaction commits."""
+        fields = {"report": "user", "fireant_jobid": "action_flag"}
+        jobs = jobs_of(JOB_MODEL="admin.LogEntry", JOB_FIELDS=fields)
+        with pytest.raises(LedgerError):
+            jobs.record(report_key="4711", modifier_key="", fireant_job_id="1")
+        assert not LogEntry.objects.exists()
+
+    @pytest.mark.django_db(transaction=True, databases=["default", "reports"])
     def test_racing_workers_write_one_row_between_them(self) -> None:
         report = make_report()
         found = at_once(*[lambda: self.record(report)] * 6)
@@ -630,12 +641,21 @@ class TestSignals:
     ) -> None:
         setattr(settings, SETTING, {**getattr(settings, SETTING), "SCHEDULING_APPROACH": "pipeline"})
         report = make_report("Wind", a_ring(), cron="0 6 * * *")
-        Mark.objects.note(SETTINGS_MARK, now=report.updated, detail={"fingerprint": "as now"})
-        report.save()
-        assert Mark.objects.get(name=SETTINGS_MARK).detail == {"fingerprint": "as now"}
+        ports = wiring.get_ports()
+
+        def crons_after_tick() -> list[str]:
+            tick(ports=ports, settings=get_settings(), until=ports.clock())
+            lines = Schedule.objects.filter(name=f"report {report.pk}: Wind")
+            return list(lines.values_list("cron", flat=True))
+
+        assert crons_after_tick() == ["0 6 * * *"]
         report.cron = "0 7 * * *"
         report.save()
-        assert Mark.objects.get(name=SETTINGS_MARK).detail == {}
+        assert crons_after_tick() == ["0 7 * * *"]
+        report.is_valid = False
+        report.save()
+        assert crons_after_tick() == []
+        assert not Schedule.objects.filter(func="report_orchestrator.tasks.run_report").exists()
 
     def test_a_report_that_comes_back_has_its_history(self) -> None:
         report = make_report("Wind", a_ring(), cron="0 6 * * *")

@@ -37,7 +37,7 @@ def tick(fakes: FakePorts) -> int:
 
 
 def test_a_paused_report_opens_nothing_and_says_who_and_why(hourly: FakePorts) -> None:
-    pause(["1"], actor="ann", reason="reload", ports=hourly.ports, settings=SETTINGS)
+    pause(["1"], actor="ann", reason="reload", ports=hourly.ports)
     hourly.clock.advance(hours=2)
     assert tick(hourly) == 0
     assert (row().paused_by, row().pause_reason, row().paused_at) == ("ann", "reload", START)
@@ -50,9 +50,9 @@ def test_a_paused_report_opens_nothing_and_says_who_and_why(hourly: FakePorts) -
 
 
 def test_resuming_decides_what_was_missed_by_the_policy(hourly: FakePorts) -> None:
-    pause(["1"], actor="ann", reason="", ports=hourly.ports, settings=SETTINGS)
+    pause(["1"], actor="ann", reason="", ports=hourly.ports)
     hourly.clock.advance(hours=3, minutes=30)
-    resume(["1"], actor="ben", ports=hourly.ports, settings=SETTINGS)
+    resume(["1"], actor="ben", ports=hourly.ports)
     assert tick(hourly) == 1
     assert list(ReportRun.objects.filter(status=Status.QUEUED).values_list("scheduled_for", flat=True)) == [
         START + timedelta(hours=3)
@@ -61,29 +61,29 @@ def test_resuming_decides_what_was_missed_by_the_policy(hourly: FakePorts) -> No
 
 
 def test_a_paused_report_stays_paused_when_its_cron_is_edited(hourly: FakePorts) -> None:
-    pause(["1"], actor="ann", reason="", ports=hourly.ports, settings=SETTINGS)
+    pause(["1"], actor="ann", reason="", ports=hourly.ports)
     hourly.reports.change("1", cron="*/5 * * * *")
     discover(ports=hourly.ports)
     hourly.clock.advance(hours=1)
     assert (tick(hourly), row().next_run_at) == (0, None)
-    resume(["1"], actor="ann", ports=hourly.ports, settings=SETTINGS)
+    resume(["1"], actor="ann", ports=hourly.ports)
     assert tick(hourly) == 1
 
 
 def test_a_paused_report_can_be_run_by_hand(hourly: FakePorts) -> None:
-    pause(["1"], actor="ann", reason="", ports=hourly.ports, settings=SETTINGS)
+    pause(["1"], actor="ann", reason="", ports=hourly.ports)
     assert open_manual_run(row(), run_date=None, asked_by="ann", ports=hourly.ports).pk
 
 
 def test_pausing_twice_changes_nothing(hourly: FakePorts) -> None:
     for expected in (1, 0):
-        changed = pause(["1"], actor="ann", reason="", ports=hourly.ports, settings=SETTINGS)
+        changed = pause(["1"], actor="ann", reason="", ports=hourly.ports)
         assert len(changed) == expected
 
 
 def test_a_report_that_is_not_there_changes_nothing(hourly: FakePorts) -> None:
     with pytest.raises(NotPossibleError, match="no report 99"):
-        pause(["1", "99"], actor="ann", reason="", ports=hourly.ports, settings=SETTINGS)
+        pause(["1", "99"], actor="ann", reason="", ports=hourly.ports)
     assert row().paused_at is None
 
 
@@ -99,7 +99,7 @@ def test_a_paused_report_has_no_line_in_the_pipeline(hourly: FakePorts) -> None:
     pipeline = SettingsFactory.make(SCHEDULING_APPROACH="pipeline")
     names = {line.name for line in wanted_schedules(pipeline, START)}
     assert "report 1: Windstorm accumulation" in names
-    pause(["1"], actor="ann", reason="", ports=hourly.ports, settings=pipeline)
+    pause(["1"], actor="ann", reason="", ports=hourly.ports)
     assert {line.name for line in wanted_schedules(pipeline, START)} == names - {
         "report 1: Windstorm accumulation"
     }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
 
 from report_orchestrator.conf import (
     OPERATIONAL,
+    SPECS,
     Secret,
     get_settings,
     load_settings,
@@ -99,10 +102,20 @@ def test_a_secret_shows_nowhere() -> None:
 
 
 def test_every_setting_of_the_environment_stands_in_the_example_with_its_default() -> None:
-    from pathlib import Path
-
     example = Path(__file__).parents[2] / "env.example"
     lines = [line for line in example.read_text().splitlines() if line and not line.startswith("#")]
     values = dict(line.split("=", 1) for line in lines)
     assert values.keys() == set(OPERATIONAL)
     assert parse_settings({}, values) == parse_settings({}, {})
+
+
+def test_what_a_dict_gives_is_taken_to_the_letter() -> None:
+    settings, _problems = parse_settings({"FIREANT_API_KEY": "ab #cd"}, {})
+    assert settings.fireant_api_key.reveal() == "ab #cd"
+
+
+def test_every_setting_stands_in_the_readme_with_its_default() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", readme, re.MULTILINE))
+    defaults = {name: str(spec.default) if spec.default != "" else '""' for name, spec in SPECS.items()}
+    assert rows == defaults

@@ -11,7 +11,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import Json
 from report_orchestrator.management.base import OrchestratorCommand
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import sync_schedules
+from report_orchestrator.services.approaches import in_force, sync_schedules
 from report_orchestrator.services.discovery import Change, Discovery, discover
 
 
@@ -45,7 +45,7 @@ exit status: 0 well, 1 removals are held for a person (or it failed), 2 used wro
         """Discovers, brings the queue's lines in step, and tells."""
         found = discover(ports=ports, dry_run=options["dry_run"], accept_removals=options["accept_removals"])
         if not found.dry_run:
-            sync_schedules(ports=ports, settings=settings)
+            sync_schedules(ports=ports, settings=in_force(settings))
         if options["format"] == "json":
             self.answer(found)
         else:

@@ -24,9 +24,9 @@ It speaks TLS with a certificate authority of its own, and has an Entra with one
 --folder: when the sandbox ends, they are gone. It follows Microsoft's documentation, and was never compared with the
 real OneLake.
 
-Faults can be scripted while it runs (kinds: status_code, status_after_work, expired_token, reset, reset_after_work,
-stall, trickle, reset_mid_body, short_body; endpoints: discovery, token, create_folder, create, append, flush, rename,
-delete, head, read, list):
+Faults can be scripted while it runs (kinds: status_code, status_after_work, expired_token, damaged, short_flush, reset,
+reset_after_work, stall, trickle, reset_mid_body, short_body; endpoints: discovery, token, create_folder, create, append,
+flush, rename, delete, head, read, list):
   curl --cacert var/onelake/ca.pem https://127.0.0.1:8098/sandbox/faults \\
        -d '{"endpoint": "rename", "kind": "reset_after_work"}'
 GET /sandbox/faults and /sandbox/requests say what happened.

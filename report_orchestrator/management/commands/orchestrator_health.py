@@ -8,6 +8,7 @@ from typing import Any
 from report_orchestrator.conf import Settings
 from report_orchestrator.management.base import OrchestratorCommand
 from report_orchestrator.ports import Ports
+from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.health import examine
 
 
@@ -26,7 +27,7 @@ exit status: 0 healthy, 1 not healthy, 2 used wrongly"""
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Examines and tells."""
-        findings = examine(ports=ports, settings=settings)
+        findings = examine(ports=ports, settings=in_force(settings))
         well = all(finding.well for finding in findings)
         if options["format"] == "json":
             self.answer({"healthy": well, "findings": findings})

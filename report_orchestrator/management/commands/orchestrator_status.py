@@ -8,6 +8,7 @@ from typing import Any
 from report_orchestrator.conf import Settings
 from report_orchestrator.management.base import OrchestratorCommand
 from report_orchestrator.ports import Ports
+from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.overview import Overview, overview
 
 
@@ -25,7 +26,7 @@ exit status: 0 well, 1 it failed, 2 used wrongly"""
         """Reads and tells."""
         picture = overview(ports=ports)
         if options["format"] == "json":
-            self.answer({"approach": settings.scheduling_approach, **_as_dict(picture)})
+            self.answer({"approach": in_force(settings).scheduling_approach, **_as_dict(picture)})
         else:
             self._tell(picture, settings)
         return False
@@ -35,8 +36,9 @@ exit status: 0 well, 1 it failed, 2 used wrongly"""
             "",
             ("what", "how it stands"),
             [
-                ("approach", settings.scheduling_approach),
+                ("approach", in_force(settings).scheduling_approach),
                 ("reports", _counted(picture.reports)),
+                ("paused", "all of them" if picture.all_paused else picture.paused or "none"),
                 ("runs under way", _counted(picture.live_runs)),
                 ("runs ended in 24 h", _counted(picture.ended_last_day)),
                 ("oldest run under way", picture.oldest_live_run),
@@ -56,6 +58,8 @@ def _counted(counts: Mapping[str, int]) -> str:
 def _as_dict(picture: Overview) -> dict[str, object]:
     return {
         "reports": dict(picture.reports),
+        "paused": picture.paused,
+        "all_paused": picture.all_paused,
         "live_runs": dict(picture.live_runs),
         "ended_last_day": dict(picture.ended_last_day),
         "next_due": [{"report": report, "at": at} for report, at in picture.next_due],

@@ -27,7 +27,7 @@ exit status: 0 well, 1 there is no such report, 2 used wrongly"""
         self, keys: list[str], actor: str, reason: str, ports: Ports, settings: Settings
     ) -> list[ReportSchedule]:
         """Pauses these."""
-        return pause(keys, actor=actor, reason=reason, ports=ports, settings=settings)
+        return pause(keys, actor=actor, reason=reason, ports=ports)
 
     def to_all(self, actor: str, reason: str, ports: Ports) -> None:
         """Pauses everything."""

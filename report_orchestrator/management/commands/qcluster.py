@@ -24,7 +24,10 @@ class Command(qcluster.Command):  # type: ignore[misc]  # django-q2 has no types
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Brings the schedules in step with the settings, then runs the cluster to its end."""
-        sync_schedules(ports=get_ports(), settings=get_settings())
+        try:
+            sync_schedules(ports=get_ports(), settings=get_settings())
+        except OrchestratorError as error:
+            raise CommandError(error.message, returncode=1) from error
         if "fork" not in get_all_start_methods():
             super().handle(*args, **options)
             return

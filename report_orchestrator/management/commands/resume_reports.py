@@ -24,7 +24,7 @@ exit status: 0 well, 1 there is no such report, 2 used wrongly"""
         self, keys: list[str], actor: str, reason: str, ports: Ports, settings: Settings
     ) -> list[ReportSchedule]:
         """Resumes these."""
-        return resume(keys, actor=actor, reason=reason, ports=ports, settings=settings)
+        return resume(keys, actor=actor, reason=reason, ports=ports)
 
     def to_all(self, actor: str, reason: str, ports: Ports) -> None:
         """Resumes everything."""

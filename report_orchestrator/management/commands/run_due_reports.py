@@ -8,6 +8,7 @@ from typing import Any
 from report_orchestrator.conf import Settings
 from report_orchestrator.management.following import FollowingCommand
 from report_orchestrator.ports import Ports
+from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.scheduling import open_due_runs
 
 
@@ -26,7 +27,7 @@ exit status: 0 well (also when nothing is due), 1 a run failed, 2 used wrongly""
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Opens the due runs, then does what the options ask."""
-        opened = open_due_runs(ports=ports, settings=settings, ring=not options["now"])
+        opened = open_due_runs(ports=ports, settings=in_force(settings), ring=not options["now"])
         if options["format"] == "text":
             self.stdout.write(f"{opened.runs} runs opened, {opened.skipped} times skipped.")
         return self.finish(opened.run_ids, {}, ports=ports, settings=settings, options=options)

@@ -14,6 +14,7 @@ from report_orchestrator.management.base import parse_date
 from report_orchestrator.management.following import FollowingCommand
 from report_orchestrator.management.intervening import command_line_user
 from report_orchestrator.models import ReportSchedule
+from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.discovery import refresh
 from report_orchestrator.services.opening import open_manual_run
@@ -57,7 +58,7 @@ exit status: 0 well, 1 a run failed or a report was refused, 2 used wrongly"""
         self, keys: Sequence[str], run_date: date | None, ports: Ports, *, ring: bool
     ) -> tuple[list[int], dict[str, str]]:
         """The ids of the opened runs, and why the others were refused."""
-        refresh(keys, ports=ports)
+        refresh(keys, ports=ports, source=ChangeSource.DISCOVERY)
         known = ReportSchedule.objects.filter(report_model=ports.reports.label, report_key__in=keys)
         schedules = {schedule.report_key: schedule for schedule in known}
         run_ids: list[int] = []

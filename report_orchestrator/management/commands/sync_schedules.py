@@ -16,7 +16,8 @@ class Command(OrchestratorCommand):
 
     help = (
         "Leaves exactly the schedules of SCHEDULING_APPROACH in Django-Q's table and says what differed. Only this app's own "
-        "lines are touched. A qcluster does the same when it starts, so this is for switching without a restart."
+        "lines are touched. A qcluster does the same when it starts. Clusters that are running follow within seconds, without "
+        "a restart, until a qcluster is started with other settings."
     )
     examples = """examples:
   SCHEDULING_APPROACH=pipeline manage.py sync_schedules     one line for each report

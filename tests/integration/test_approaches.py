@@ -1,0 +1,105 @@
+"""Which lines each approach wants, and which approach is in force."""
+
+from __future__ import annotations
+
+import pytest
+
+from report_orchestrator.models import ReportSchedule
+from report_orchestrator.services.approaches import (
+    bells,
+    in_force,
+    reconcile_soon,
+    sync_if_stale,
+    sync_schedules,
+)
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.maintenance import tick
+from report_orchestrator.services.pausing import pause
+from report_orchestrator.testing import START, FakePorts, geo_report
+from tests.conftest import SettingsFactory
+
+pytestmark = pytest.mark.django_db
+SENSOR = SettingsFactory.make()
+PIPELINE = SettingsFactory.make(SCHEDULING_APPROACH="pipeline")
+SCHEDULE = SettingsFactory.make(SCHEDULING_APPROACH="schedule", SCHEDULE_CRON_EXPRESSION="5 * * * *")
+ALWAYS = {"report orchestrator: discovery", "report orchestrator: tick"}
+
+
+@pytest.fixture
+def two_reports(fakes: FakePorts) -> FakePorts:
+    for key in ("1", "2"):
+        fakes.reports.add(geo_report(key))
+    discover(ports=fakes.ports)
+    return fakes
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        (SENSOR, {"report orchestrator: cron sensor"}),
+        (SCHEDULE, {"report orchestrator: schedule"}),
+        (PIPELINE, {"report 1: Windstorm accumulation", "report 2: Windstorm accumulation"}),
+    ],
+)
+def test_a_sync_leaves_exactly_the_lines_of_the_approach(
+    two_reports: FakePorts, settings: object, lines: set[str]
+) -> None:
+    for other in (SENSOR, SCHEDULE, PIPELINE, settings):
+        sync_schedules(ports=two_reports.ports, settings=other)  # type: ignore[arg-type]  # settings, by parametrize
+    assert two_reports.queue.lines.keys() == ALWAYS | lines
+
+
+def test_a_switch_by_command_reaches_clusters_that_are_running_and_is_not_undone_by_their_ticks(
+    two_reports: FakePorts,
+) -> None:
+    sync_schedules(ports=two_reports.ports, settings=SENSOR)
+    sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    running = in_force(SENSOR)  # what a cluster that was started as a sensor goes by now
+    assert running.scheduling_approach == "pipeline"
+    tick(ports=two_reports.ports, settings=running, until=START)
+    assert "report 1: Windstorm accumulation" in two_reports.queue.lines
+    assert [bell.name for bell in bells(running)] == ["tick"]
+
+
+def test_a_window_and_its_cron_are_in_force_together(two_reports: FakePorts) -> None:
+    sync_schedules(ports=two_reports.ports, settings=SCHEDULE)
+    assert in_force(SENSOR).schedule_cron_expression == "5 * * * *"
+    assert in_force(SENSOR).schedule_interval == SCHEDULE.schedule_interval
+
+
+def test_nothing_synced_leaves_the_settings_as_they_are(fakes: FakePorts) -> None:
+    assert in_force(SENSOR) == SENSOR
+
+
+def test_a_tick_makes_the_lines_once_and_again_only_when_a_report_changed(two_reports: FakePorts) -> None:
+    assert sync_if_stale(ports=two_reports.ports, settings=PIPELINE) is not None
+    assert sync_if_stale(ports=two_reports.ports, settings=PIPELINE) is None
+    two_reports.reports.change("1", name="Renamed")
+    discover(ports=two_reports.ports)
+    synced = sync_if_stale(ports=two_reports.ports, settings=PIPELINE)
+    assert synced is not None
+    assert synced.created == ("report 1: Renamed",)
+    assert synced.removed == ("report 1: Windstorm accumulation",)
+    assert sync_if_stale(ports=two_reports.ports, settings=PIPELINE) is None
+
+
+def test_a_pause_takes_the_line_away_at_the_next_tick(two_reports: FakePorts) -> None:
+    sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    pause(["1"], actor="ann", reason="", ports=two_reports.ports)
+    tick(ports=two_reports.ports, settings=PIPELINE, until=START)
+    assert "report 1: Windstorm accumulation" not in two_reports.queue.lines
+
+
+def test_asking_for_a_reconciliation_before_there_are_lines_is_harmless(fakes: FakePorts) -> None:
+    reconcile_soon()
+    assert not ReportSchedule.objects.exists()
+
+
+def test_what_the_queue_left_undecided_is_opened_by_the_tick(two_reports: FakePorts) -> None:
+    sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    two_reports.clock.advance(hours=1, seconds=30)
+    tick(ports=two_reports.ports, settings=PIPELINE, until=START)
+    assert two_reports.queue.rung == []  # the queue may still fire its line
+    two_reports.clock.advance(seconds=45)
+    tick(ports=two_reports.ports, settings=PIPELINE, until=START)
+    assert len(two_reports.queue.rung) == 2
