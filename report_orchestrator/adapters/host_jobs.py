@@ -59,21 +59,21 @@ class HostJobs:
 
     def record(self, *, report_key: str, modifier_key: str, fireant_job_id: str) -> str:
         """Finds the job's row or writes it; whoever writes holds the mutex, so it is written once."""
-        job = self._identity(report_key, fireant_job_id)
-        with transaction.atomic(using=router.db_for_write(Mark)):
-            Mark.objects.hold(MUTEX, now=timezone.now())
-            found = self._model._default_manager.filter(**job).order_by("pk").first()
-            return str((found or self._create({**job, **self._modifier(modifier_key)})).pk)
-
-    def _create(self, columns: dict[str, Any]) -> Model:
+        columns = self._identity(report_key, fireant_job_id)
         try:
-            with transaction.atomic(using=router.db_for_write(self._model)):
-                return self._model._default_manager.create(**columns)
-        except (IntegrityError, DataError) as error:
+            with transaction.atomic(using=router.db_for_write(Mark)):
+                Mark.objects.hold(MUTEX, now=timezone.now())
+                found = self._model._default_manager.filter(**columns).order_by("pk").first()
+                return str((found or self._create({**columns, **self._modifier(modifier_key)})).pk)
+        except (IntegrityError, DataError) as error:  # a broken reference may be told only at the commit
             raise LedgerError(
                 f"{self._model._meta.label} does not take the record of a job: {error}. "
                 "If the report or its modifier was deleted meanwhile, start a new run; otherwise correct JOB_FIELDS."
             ) from error
+
+    def _create(self, columns: dict[str, Any]) -> Model:
+        with transaction.atomic(using=router.db_for_write(self._model)):
+            return self._model._default_manager.create(**columns)
 
     def note_end(self, *, report_key: str, fireant_job_id: str, status: str, results_url: str) -> None:
         """Writes status and address to those of the fields that the host's model has."""
