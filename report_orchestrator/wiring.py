@@ -95,7 +95,8 @@ def _forget(*, setting: str, **_kwargs: object) -> None:
 
 
 setting_changed.connect(_forget, dispatch_uid="report_orchestrator.wiring")
-os.register_at_fork(after_in_child=get_ports.cache_clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=get_ports.cache_clear)
 
 
 def connect_host_signals() -> None:

@@ -19,7 +19,8 @@ WORK = f"{TASKS}work"
 BATCH = 1000
 
 LONGEST_CRON = 100
-"""What the queue's column holds. A longer one is kept by our own next time alone, which is ours to set in any case."""
+"""What the queue's column holds. A longer one is kept by our own next time, or looked at every minute:
+whoever is rung decides by our rules in any case."""
 DAY = 1440  # minutes
 
 _COMPARED = (
@@ -106,6 +107,7 @@ def _line(wanted: QueueSchedule) -> Schedule:
 
 def _columns(wanted: QueueSchedule) -> Mapping[str, object]:
     cron = wanted.cron if len(wanted.cron) <= LONGEST_CRON else ""
+    minutes = wanted.minutes or (DAY if wanted.pinned else 1)
     return {
         "func": wanted.task,
         "args": repr(wanted.args) if wanted.args else None,
@@ -114,7 +116,7 @@ def _columns(wanted: QueueSchedule) -> Mapping[str, object]:
         "intended_date_kwarg": None,
         "cluster": None,
         "schedule_type": Schedule.CRON if cron else Schedule.MINUTES,
-        "minutes": None if cron else wanted.minutes or DAY,
+        "minutes": None if cron else minutes,
         "cron": cron or None,
         "repeats": -1,
     }

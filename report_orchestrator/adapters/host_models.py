@@ -108,7 +108,9 @@ class HostReports:
         found = []
         for key in keys:
             try:
-                found.append(primary_key.clean(key, None))
+                value = primary_key.to_python(key)
+                primary_key.run_validators(value)
+                found.append(value)
             except (ValidationError, ValueError, TypeError):
                 continue
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 YOUNG = 3.0  # seconds of life
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds
+FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds
 
 
 @dataclass(slots=True)

@@ -107,7 +107,6 @@ class OrchestratorCommand(BaseCommand):
 def _quieten_console() -> None:
     """A person reads the answer, not the log beside it; `--verbosity 2` shows both."""
     log_events.silence_own_handler(logging.ERROR)
-    logging.getLogger("django-q").setLevel(logging.ERROR)
 
 
 def _plain(value: object) -> object:
@@ -130,6 +129,11 @@ def _shown(cell: object) -> str:
             return cell.strftime("%Y-%m-%d %H:%M:%S %Z")
         case _:
             return str(cell)
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def run_as_json(run: ReportRun, ports: Ports) -> dict[str, object]:

@@ -62,6 +62,7 @@ def in_force(settings: Settings) -> Settings:
     changes: dict[str, Any] = {
         name: timedelta(seconds=value) if isinstance(getattr(settings, name), timedelta) else value
         for name, value in shaping.items()
+        if name in _shaping(settings)  # what another version of this package wrote may have other names
     }
     return replace(settings, **changes)
 

@@ -58,7 +58,9 @@ def open_due_runs(
     opened = Opened()
     if all_are_paused():
         return opened
-    chosen = ReportSchedule.objects.all() if schedules is None else schedules
+    chosen = (ReportSchedule.objects.all() if schedules is None else schedules).filter(
+        report_model=ports.reports.label  # rows of a model that the settings no longer name stay as history
+    )
     now = ports.clock()
     while True:
         known = len(opened.run_ids)

@@ -439,6 +439,6 @@ def test_a_recycled_worker_is_replaced_alone(sqlite_place: Place) -> None:
         others = {role: cluster.alive(role) for role in ("pusher", "monitor", "sentinel")}
         for _ in range(8):
             cluster.prove_work()
-        assert cluster.log.count("child ended role='worker'") >= 3
+        await_that(lambda: cluster.log.count("child ended role='worker'") >= 3, "three are replaced")
         assert "child lost" not in cluster.log
         assert {role: cluster.alive(role) for role in others} == others

@@ -76,6 +76,7 @@ def run_with_deaths(place: Place) -> tuple[list[dict[str, Any]], Counter[str], s
 def wait_for_all(place: Place) -> list[dict[str, Any]]:
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
+        time.sleep(2)  # a look costs a process, which the cluster would miss
         runs: list[dict[str, Any]] = ask(place, RUNS)
         if all(run["status"] not in {"queued", "running", "deferred", "up_for_retry"} for run in runs):
             return runs

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -252,8 +253,10 @@ class TestALostRequest:
     ) -> None:
         sandbox.faults.add("append", "stall", seconds=FOR_EVER, times=2)
 
+        began_at = time.monotonic()
         error = failed_write(sandbox, hasty)
 
+        assert time.monotonic() - began_at < 20 * SHORT
         assert isinstance(error, TransientError)
         assert sandbox.requests["append"] == 2
         assert_stored(sandbox, hasty)

@@ -113,11 +113,13 @@ def as_process(*arguments: str, **environment: str) -> Answer:
 def _same_log_afterwards() -> Iterator[None]:
     """A command quietens the console for the rest of its process."""
     loggers = [logging.getLogger(name) for name in ("report_orchestrator", "django-q")]
-    spoken = [one for logger in loggers for one in (logger, *logger.handlers)]
-    levels = [one.level for one in spoken]
+    handlers = [handler for logger in loggers for handler in logger.handlers]
+    levels = [logger.level for logger in loggers], [handler.level for handler in handlers]
     yield
-    for one, level in zip(spoken, levels, strict=True):
-        one.setLevel(level)
+    for logger, level in zip(loggers, levels[0], strict=True):
+        logger.setLevel(level)
+    for handler, level in zip(handlers, levels[1], strict=True):
+        handler.setLevel(level)
 
 
 @pytest.fixture
@@ -284,7 +286,7 @@ class TestDiscoverReports:
             "cron '* * * * *'",
             "cron '5 * * * *'",
         ]
-        assert answer.out.endswith("1 changes.\n")
+        assert answer.out.endswith("1 change.\n")
 
     def test_json_tells_all_of_it_and_nothing_else(self) -> None:
         answer = manage("discover_reports", "--format", "json")

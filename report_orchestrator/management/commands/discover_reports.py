@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import Json
-from report_orchestrator.management.base import OrchestratorCommand
+from report_orchestrator.management.base import OrchestratorCommand, counted
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force, sync_schedules
 from report_orchestrator.services.discovery import Change, Discovery, discover
@@ -63,7 +63,7 @@ exit status: 0 well, 1 removals are held for a person (or it failed), 2 used wro
         )
         states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items())) or "none"
         dry = " Nothing was written (--dry-run)." if found.dry_run else ""
-        changed = f"{len(found.changes)} changes." if found.changes else "Nothing changed."
+        changed = f"{counted(len(found.changes), 'change')}." if found.changes else "Nothing changed."
         self.stdout.write(f"{found.examined} reports: {states}. {changed}{dry}")
         if found.held_removals:
             self.stderr.write(

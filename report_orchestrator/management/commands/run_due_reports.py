@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from report_orchestrator.conf import Settings
+from report_orchestrator.management.base import counted
 from report_orchestrator.management.following import FollowingCommand
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force
@@ -29,5 +30,7 @@ exit status: 0 well (also when nothing is due), 1 a run failed, 2 used wrongly""
         """Opens the due runs, then does what the options ask."""
         opened = open_due_runs(ports=ports, settings=in_force(settings), ring=not options["now"])
         if options["format"] == "text":
-            self.stdout.write(f"{opened.runs} runs opened, {opened.skipped} times skipped.")
+            self.stdout.write(
+                f"{counted(opened.runs, 'run')} opened, {counted(opened.skipped, 'time')} skipped."
+            )
         return self.finish(opened.run_ids, {}, ports=ports, settings=settings, options=options)
