@@ -142,7 +142,7 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
             await_any(alive, min(left, LOOK))
         for child in _alive(children):
             _log(logging.WARNING, "child_cut_short", child)
-            child.terminate()
+            child.cut_short()
 
 
 def _alive(children: Iterable[Child]) -> list[Child]:

@@ -27,7 +27,7 @@ from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.gate import admits, closed_steps, weigh
-from report_orchestrator.services.outcomes import Lease, commit, held, outcome_of
+from report_orchestrator.services.outcomes import Lease, commit, hand_back, held, outcome_of
 from report_orchestrator.services.pipeline import STEPS, StepContext
 
 CANDIDATES = 8
@@ -64,6 +64,9 @@ def advance(run_id: int, *, ports: Ports, settings: Settings) -> bool:
             commit(lease, weigh(step, outcome, now=ports.clock(), settings=settings))
     except LeaseLostError:
         run_event("lease_lost", lease.run, worker=lease.run.worker)
+    except SystemExit:  # the worker is being ended: a shutdown, or the queue's time limit
+        hand_back(lease)
+        raise
     return True
 
 

@@ -136,6 +136,30 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
         _announce(run, ended, reached)
 
 
+def hand_back(lease: Lease) -> None:
+    """Puts a run back into the queue at the step that its worker had to leave: nobody's failure, and no crash.
+
+    A submission that was left in the middle may have reached Fireant, and is remembered as such.
+    """
+    now, run = lease.clock(), lease.run
+    sent = run.step == Step.EXTERNAL_JOB_SUBMISSION
+    try:
+        with transaction.atomic(using=database()):
+            RunStep.objects.filter(pk=lease.attempt.pk, result=StepResult.STARTED).update(
+                result=StepResult.LOST, ended_at=now, error_code="handed_back", error="The worker was ended."
+            )
+            run.write(
+                status=Status.QUEUED.value,
+                worker="",
+                wake_at=now,
+                error_code="submission_unknown" if sent else "",
+                error="",
+            )
+            run_event("run_handed_back", run)
+    except LeaseLostError:
+        run_event("lease_lost", run, worker=run.worker)
+
+
 def _columns(
     run: ReportRun,
     outcome: Outcome,

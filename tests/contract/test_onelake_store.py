@@ -404,6 +404,17 @@ class TestConfiguration:
 
 
 class TestSweep:
+    def test_a_file_that_was_changed_meanwhile_stays(
+        self, sandbox: OneLakeSandbox, lake: OneLakeStore
+    ) -> None:
+        abandon(lake, "1.json")
+        (listed,) = (each for each in lake._files.below(lake._address.temporary_root) if not each.is_folder)
+        lake._files.append(listed.path, b"x", 0)
+        lake._files.flush(listed.path, 1, listed.etag)
+
+        assert not lake._files.remove(listed)
+        assert len(sandbox.listing(TEMPORARY)) == 1
+
     def test_an_abandoned_file_is_removed_and_a_result_is_not(
         self, sandbox: OneLakeSandbox, lake: OneLakeStore
     ) -> None:
@@ -456,4 +467,4 @@ class TestSweep:
 def abandon(lake: OneLakeStore, path: str) -> None:
     """Leaves a temporary file behind, as a killed worker does."""
     address = lake._address
-    lake._created(address.temporary(address.final(path)))
+    lake._files.create(address.temporary(address.final(path)))

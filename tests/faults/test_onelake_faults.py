@@ -323,6 +323,16 @@ class TestARefusalThatPasses:
         assert word in error.message
         assert_stored(sandbox, store)
 
+    def test_at_capacity_the_lake_is_not_asked_for_more(
+        self, sandbox: OneLakeSandbox, store: OneLakeStore
+    ) -> None:
+        sandbox.faults.add("rename", "status_code", status=503, error_code="CapacityLimitExceeded")
+
+        failed_write(sandbox, store)
+
+        assert sandbox.requests["head"] == 2  # before the write, and after the flush
+        assert_stored(sandbox, store)
+
     def test_a_temporary_file_that_was_swept_away_takes_a_new_attempt(
         self, sandbox: OneLakeSandbox, store: OneLakeStore
     ) -> None:
@@ -523,7 +533,7 @@ class TestAnotherAttempt:
 def test_a_sweep_that_fails_can_be_repeated(
     sandbox: OneLakeSandbox, store: OneLakeStore, endpoint: LakeEndpoint, fault: dict[str, Any]
 ) -> None:
-    store._created(store._address.temporary(store._address.final(PATH)))
+    store._files.create(store._address.temporary(store._address.final(PATH)))
     if endpoint == "delete":
         fault = {**fault, "times": 1}
     sandbox.faults.add(endpoint, **fault)

@@ -316,3 +316,28 @@ def test_a_report_that_vanished_fails_its_run_alone(new_run: NewRun, fakes: Fake
     fakes.reports.remove("1")
     run = go(run, fakes)
     assert (run.status, run.error_code) == (Status.FAILED, "report_not_found")
+
+
+def test_a_worker_that_is_ended_hands_its_run_back_and_no_crash_is_counted(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.fireant.fail("results", *[SystemExit(0)] * 5)
+    run = new_run()
+    for _ in range(5):
+        with pytest.raises(SystemExit):
+            go(run, fakes)
+        run.refresh_from_db()
+        assert (run.status, run.step, run.crashes) == (Status.QUEUED, Step.RESULTS_STORAGE, 0)
+    assert go(run, fakes).status == Status.SUCCEEDED
+    assert len(fakes.fireant.submitted) == 1
+
+
+def test_a_submission_that_was_left_in_the_middle_is_remembered_as_unknown(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.fireant.fail("submit", SystemExit(0))
+    run = new_run()
+    with pytest.raises(SystemExit):
+        go(run, fakes)
+    run = go(run, fakes)
+    assert (run.status, run.possibly_submitted_twice) == (Status.SUCCEEDED, True)
