@@ -19,6 +19,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from report_orchestrator.adapters.host_fields import REPORT_FIELDS, did_you_mean
 from report_orchestrator.adapters.host_jobs import JOB_FIELDS, HostJobs
 from report_orchestrator.adapters.host_models import MODIFIER_FIELDS, HostModifiers, HostReports
+from report_orchestrator.adapters.onelake_address import lake_address
 from report_orchestrator.conf import SANDBOX_URL, SETTING, SPECS, Settings, load_settings
 from report_orchestrator.domain.reports import EVENT_TYPES, EventKind
 from report_orchestrator.exceptions import ConfigurationError
@@ -161,6 +162,19 @@ def _missing_for_onelake(settings: Settings) -> Iterator[CheckMessage]:
     for name, value in required.items():
         if not value:
             yield _required(name, "RESULT_STORE is 'onelake'")
+    if settings.fabric_workspace_id and settings.fabric_lakehouse_id:
+        yield from _wrong_lake_address(settings)
+
+
+def _wrong_lake_address(settings: Settings) -> Iterator[CheckMessage]:
+    try:
+        lake_address(settings)
+    except ConfigurationError as error:
+        yield Error(
+            error.message,
+            hint="Correct the FABRIC_… settings; env.example says what each is.",
+            id="report_orchestrator.E007",
+        )
 
 
 def _short_lease(settings: Settings) -> Iterator[CheckMessage]:

@@ -211,6 +211,17 @@ class TestRequirements:
     def test_a_builder_of_the_hosts_own_is_accepted(self, settings: DjangoSettings) -> None:
         assert found(settings, PAYLOAD_BUILDER="report_orchestrator.domain.payload.build_payload") == []
 
+    def test_e007_a_workspace_and_a_lakehouse_named_in_two_ways(self, settings: DjangoSettings) -> None:
+        message, _hint = only(found(settings, **{**ONELAKE, "FABRIC_LAKEHOUSE_ID": "Results"}), "E007")
+        assert "FABRIC_LAKEHOUSE_ID" in message
+
+    @pytest.mark.parametrize("credential", ["managed_identity", "workload_identity", "default"])
+    def test_only_a_client_secret_needs_its_three_settings(
+        self, settings: DjangoSettings, credential: str
+    ) -> None:
+        lake = {name: value for name, value in ONELAKE.items() if not name.startswith("AZURE_")}
+        assert found(settings, **lake, AZURE_CREDENTIAL=credential) == []
+
     @pytest.mark.parametrize("missing", sorted(ONELAKE.keys() - {"RESULT_STORE"}))
     def test_e007_onelake_needs_its_settings(self, settings: DjangoSettings, missing: str) -> None:
         message, hint = only(found(settings, **{**ONELAKE, missing: None}), "E007")
