@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
-from report_orchestrator.domain.runs import Step
+from report_orchestrator.domain.runs import MAX_CRASHES, Step
 from tests.demo.place import Place
 from tests.host.api.seed import REPORTS
 
@@ -42,15 +44,14 @@ def submissions(place: Place) -> Counter[str]:
         return Counter(job["idempotency_key"] for job in json.load(answer)["jobs"])
 
 
-def run_with_deaths(place: Place) -> tuple[list[dict[str, Any]], Counter[str], set[str]]:
-    """Runs one report for each point; returns the runs, the submissions and the points that fired."""
-    marks = place.folder / "marks"
-    marks.mkdir()
-    plan = place.folder / "plan.json"
-    plan.write_text(json.dumps(dict(zip(NAMES, POINTS, strict=True))))
+def prepare(place: Place, plan: dict[str, str]) -> Path:
+    """A seeded place with a plan of deaths; returns the folder of their marks."""
+    marks = Path(tempfile.mkdtemp(dir=place.folder, prefix="marks-"))
+    plan_file = marks.with_suffix(".json")
+    plan_file.write_text(json.dumps(plan))
     place.overrides |= {
         "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-        "KILL_PLAN": str(plan),
+        "KILL_PLAN": str(plan_file),
         "KILL_MARKS": str(marks),
         "LEASE_SECONDS": "5",
         "TIMEOUT_SECONDS": "1",
@@ -58,19 +59,23 @@ def run_with_deaths(place: Place) -> tuple[list[dict[str, Any]], Counter[str], s
         "Q_WORKERS": "2",
         "CRON_SENSOR_INTERVAL_SECONDS": "3600",
     }
-    place.manage("migrate", "-v0")
-    place.manage("migrate", "-v0", "--database", "reports")
     place.manage("seed_reports")
     place.manage("discover_reports")
     place.manage("pause_reports", "--all", "--reason", "only the runs of this test")
-    keys = ask(
-        place, f"dict(ReportSchedule.objects.filter(name__in={NAMES!r}).values_list('name', 'report_key'))"
+    return marks
+
+
+def run_reports(place: Place, names: Collection[str]) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Runs these reports to their end with a real cluster; returns the runs, and what Fireant saw."""
+    found = (
+        f"list(ReportSchedule.objects.filter(name__in={list(names)!r}).values_list('report_key', flat=True))"
     )
+    keys = ask(place, found)
     with place.fireant("--seconds-queued", "0", "--seconds-running", "0.2", "--quiet"):
-        place.manage("run_report", *keys.values())
+        place.manage("run_report", *keys)
         with place.running("qcluster", "qcluster"):
-            runs = wait_for_all(place)
-        return runs, submissions(place), {mark.name.replace("-", ":") for mark in marks.iterdir()}
+            runs = [run for run in wait_for_all(place) if run["name"] in names]
+        return runs, submissions(place)
 
 
 def wait_for_all(place: Place) -> list[dict[str, Any]]:
@@ -106,4 +111,17 @@ def assert_invariants(runs: list[dict[str, Any]], seen: Counter[str], fired: set
 
 
 def test_a_death_at_every_point_of_every_step(any_place: Place) -> None:
-    assert_invariants(*run_with_deaths(any_place), any_place)
+    marks = prepare(any_place, dict(zip(NAMES, POINTS, strict=True)))
+    runs, seen = run_reports(any_place, set(NAMES))
+    assert_invariants(runs, seen, {mark.name.replace("-", ":") for mark in marks.iterdir()}, any_place)
+
+
+def test_a_poison_report_is_set_aside_and_its_neighbours_go_on(sqlite_place: Place) -> None:
+    poison, *neighbours = NAMES[:6]
+    marks = prepare(sqlite_place, {poison: "always:results_storage"})
+    runs, _seen = run_reports(sqlite_place, {poison, *neighbours})
+    assert len(list(marks.iterdir())) == MAX_CRASHES
+    by_name = {run["name"]: run for run in runs}
+    assert (by_name[poison]["status"], by_name[poison]["crashes"]) == ("failed", MAX_CRASHES)
+    assert "was set aside" in by_name[poison]["error"]
+    assert {by_name[name]["status"] for name in neighbours} == {"succeeded"}

@@ -3,6 +3,7 @@
 `before:<step>` dies when the step is about to be tried, `inside:<step>` when it has acted and nothing is committed,
 `after:<step>` when its result has just been committed. Which run dies where is read from `KILL_PLAN`, a JSON file of
 report names to points; each point leaves a file in `KILL_MARKS`, which proves that it fired and keeps it from firing again.
+A report whose point is `always:<step>` dies inside that step every time: it is poison.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def deadly(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
         die_at(f"before:{step}", run.report_name)
         outcome = function(run, context)
         die_at(f"inside:{step}", run.report_name)
+        die_if_poison(step, run.report_name)
         return outcome
 
     return perform
@@ -52,6 +54,16 @@ def die_after(*, event: str, fields: dict[str, Any], **_kwargs: Any) -> None:
     if event in {"step_completed", "run_succeeded"}:
         name = fields["report"].partition(" (")[2].removesuffix(")")
         die_at(f"after:{fields['step']}", name)
+
+
+def die_if_poison(step: str, report_name: str) -> None:
+    """SIGKILL every time, each death counted by a mark of its own."""
+    plan = json.loads(Path(os.environ["KILL_PLAN"]).read_text())
+    if plan.get(report_name) != f"always:{step}":
+        return
+    marks = Path(os.environ["KILL_MARKS"])
+    (marks / f"poison-{len(list(marks.glob('poison-*'))) + 1}").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_at(point: str, report_name: str) -> None:
