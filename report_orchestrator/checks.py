@@ -1,9 +1,9 @@
 """What `manage.py check` says about the configuration: each finding with a hint that tells what to do.
 
 Errors: E001 no settings, E002 unknown key, E003 unreadable value, E004 a model or its fields, E005 unknown name in a mapping,
-E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing. Warnings: W101 order of the apps,
-W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine, W105 ticks slower than asked for,
-W106 a lease shorter than the time-outs that it must outlast.
+E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing, E009 no time zones.
+Warnings: W101 order of the apps, W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine,
+W105 ticks slower than asked for, W106 a lease shorter than the time-outs that it must outlast.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         return []
     settings, _problems = load_settings()
     return [
+        *_naive_times(),
         *_unimportable(settings),
         *_missing_for_onelake(settings),
         *_unfit_for_production(settings),
@@ -174,6 +175,15 @@ def _wrong_lake_address(settings: Settings) -> Iterator[CheckMessage]:
             error.message,
             hint="Correct the FABRIC_… settings; env.example says what each is.",
             id="report_orchestrator.E007",
+        )
+
+
+def _naive_times() -> Iterator[CheckMessage]:
+    if not django_settings.USE_TZ:
+        yield Error(
+            "USE_TZ is False: this app keeps aware times, which such a project's databases do not take.",
+            hint="Set USE_TZ = True. Projects without time zones are not supported yet.",
+            id="report_orchestrator.E009",
         )
 
 

@@ -48,7 +48,10 @@ def run_report(schedule_id: int) -> int:
     if schedule := only.first():
         name = approaches.pipeline_name(schedule)
         ports.queue.ring(opened.run_ids, group=name)
-        ports.queue.move_schedule(name, schedule.next_run_at)
+        if (
+            schedule.next_run_at is None or schedule.next_run_at > ports.clock()
+        ):  # else it would ring at every pass
+            ports.queue.move_schedule(name, schedule.next_run_at)
     return opened.runs
 
 

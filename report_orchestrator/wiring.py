@@ -26,7 +26,7 @@ from report_orchestrator.conf import SETTING, Settings, get_settings, load_setti
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, ResultStore
-from report_orchestrator.services import discovery
+from report_orchestrator.services import announce, discovery
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +119,11 @@ def _report_changed(*, instance: Any, using: str, raw: bool = False, **_kwargs: 
     def bring_in_step() -> None:
         _refresh(key)
 
-    transaction.on_commit(bring_in_step, using=using, robust=True)
+    def once_ours_is_free() -> None:
+        """The host may hold a transaction of our database open around the save: our rows are not locked for its length."""
+        transaction.on_commit(bring_in_step, using=announce.database(), robust=True)
+
+    transaction.on_commit(once_ours_is_free, using=using, robust=True)
 
 
 def _refresh(key: str) -> None:

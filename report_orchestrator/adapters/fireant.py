@@ -5,6 +5,8 @@ Source: Fireant's API contract, described in `schematics/fireant.md`.
 
 from __future__ import annotations
 
+import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from report_orchestrator import __version__
 from report_orchestrator.conf import Secret, Settings
@@ -32,6 +34,9 @@ from report_orchestrator.ports import JobState, JobStatus
 
 EXCERPT = 2048
 """How much of an unexpected answer an error keeps, in characters."""
+LONGEST_ANSWER = 1024 * 1024
+"""Bytes of an answer that is no result. Fireant's are a few hundred."""
+LONGEST_JOB_ID = 200
 PIECE = 1024 * 1024
 """Results are read in pieces of this many bytes."""
 
@@ -79,7 +84,9 @@ class FireantClient:
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
+                stream=True,
             )
+            self._read(response)
         except requests.RequestException as error:
             self._raise_unsent(error)
             raise SubmissionUnknownError(
@@ -95,19 +102,28 @@ class FireantClient:
         self._expect_success(response, "the submission")
         return self._job_id(response, reference)
 
+    def _read(self, response: requests.Response) -> None:
+        """Reads a short answer whole, bounded in size and in time: one that drips is a time-out, however lively it looks."""
+        deadline = time.monotonic() + 2 * self._timeout
+        received = bytearray()
+        with response, _as_requests_does():
+            while piece := response.raw.read1(PIECE, decode_content=True):
+                received += piece
+                if len(received) > LONGEST_ANSWER or time.monotonic() > deadline:
+                    raise requests.ReadTimeout("the answer was too long in coming, or too long")
+        # Where requests keeps what it has read, so that everything else of it works on.
+        response._content, response._content_consumed = bytes(received), True  # type: ignore[attr-defined]  # noqa: SLF001
+
     def _job_id(self, response: requests.Response, reference: str) -> str:
-        try:
-            job_id = response.json()["job_id"]
-        except (ValueError, KeyError, TypeError):
-            job_id = None
-        if isinstance(job_id, bool) or not isinstance(job_id, int | str) or not str(job_id).strip():
+        job_id = _job_id_in(response)
+        if not job_id:
             raise FireantError(
                 f"Fireant took the submission {reference} but named no job_id. Look in Fireant whether the job exists. "
                 f"{self._excerpt(response)}",
                 code="no_job_id",
                 excerpt=self._excerpt(response),
             )
-        return str(job_id).strip()
+        return job_id
 
     def status(self, job_id: str) -> JobStatus:
         """Asks about one job."""
@@ -117,7 +133,9 @@ class FireantClient:
                 params={"is_get_results": "false", "is_newline": "true"},
                 timeout=self._timeout,
                 allow_redirects=False,
+                stream=True,
             )
+            self._read(response)
         except requests.RequestException as error:
             self._raise_unanswered(error, f"about job {job_id}")
         if response.status_code == requests.codes.not_found:
@@ -132,7 +150,7 @@ class FireantClient:
     def _job_status(self, response: requests.Response, job_id: str) -> JobStatus:
         try:
             body: Any = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TransientError(
                 f"Fireant's answer about job {job_id} is not JSON. {self._excerpt(response)}",
                 code="malformed_answer",
@@ -147,18 +165,18 @@ class FireantClient:
 
     def _parsed(self, data: dict[str, Any]) -> JobStatus:
         progress = data.get("progress")
-        reported = data["status"].strip()
+        reported = storable(data["status"].strip())
         return JobStatus(
             state=_STATES.get(reported.lower(), JobState.UNKNOWN),
             reported=reported,
-            progress=float(progress) if isinstance(progress, int | float) else None,
+            progress=float(progress) if isinstance(progress, int | float) and abs(progress) <= 1e6 else None,
             message=self._text(data.get("message")),
             error=self._text(data.get("error")),
             results_url=self._text(data.get("results_url")),
         )
 
     def _text(self, value: object) -> str:
-        return self._settings.masked(str(value or ""))[:EXCERPT]
+        return storable(self._settings.masked(str(value or "")))[:EXCERPT]
 
     @contextmanager
     def results(self, job_id: str) -> Iterator[Iterator[bytes]]:
@@ -186,10 +204,11 @@ class FireantClient:
     def _pieces(self, response: requests.Response, job_id: str) -> Iterator[bytes]:
         received = 0
         try:
-            for piece in response.iter_content(PIECE):
-                received += len(piece)
-                self._refuse_too_large(received, job_id)
-                yield piece
+            with _as_requests_does():
+                while piece := response.raw.read1(PIECE, decode_content=True):
+                    received += len(piece)
+                    self._refuse_too_large(received, job_id)
+                    yield piece
         except requests.RequestException as error:
             raise TransientError(
                 f"The result of job {job_id} broke off after {received:,} bytes ({self._plain(error)}).",
@@ -239,12 +258,12 @@ class FireantClient:
             raw = next(response.iter_content(EXCERPT), b"")
         except requests.RequestException:
             return "Its answer broke off."
-        text = self._settings.masked(raw.decode(errors="replace")).strip()[:EXCERPT]
+        text = storable(self._settings.masked(raw[: 4 * EXCERPT].decode(errors="replace"))).strip()[:EXCERPT]
         return f"It said: {text}" if text else "It said nothing more."
 
     def _raise_unsent(self, error: requests.RequestException) -> None:
         """Raises where the request surely never reached Fireant; returns where it may have."""
-        if isinstance(error, requests.exceptions.SSLError):
+        if _is_distrust(error):
             raise ConfigurationError(
                 f"Fireant's certificate at FIREANT_API_URL cannot be verified ({self._plain(error)}). "
                 "Name your certificate authority in REQUESTS_CA_BUNDLE."
@@ -280,16 +299,59 @@ class FireantClient:
         return self._settings.masked(f"{type(error).__name__}: {text}"[:300])
 
 
+def _job_id_in(response: requests.Response) -> str:
+    """The id in an answer, as text; empty where there is none that could be one."""
+    try:
+        job_id = response.json()["job_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    if isinstance(job_id, bool) or not isinstance(job_id, int | str):
+        return ""
+    text = str(job_id).strip()
+    return text if len(text) <= LONGEST_JOB_ID and storable(text) == text else ""
+
+
+def storable(text: str) -> str:
+    """The text without what no database or log takes: zero bytes and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def _as_requests_does() -> Iterator[None]:
+    """Reading below requests raises urllib3's errors; they come out as requests' own."""
+    try:
+        yield
+    except ReadTimeoutError as error:
+        raise requests.ReadTimeout(str(error)) from error
+    except HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(str(error)) from error
+
+
+def _is_distrust(error: BaseException | None) -> bool:
+    """Whether a certificate was refused, anywhere down the chain of causes; other failures of TLS may pass."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        inner = getattr(error.args[0], "reason", None) if error.args else None
+        error = getattr(error, "reason", None) or inner or error.__cause__ or error.__context__
+        if not isinstance(error, BaseException):
+            return False
+    return False
+
+
 def retry_after(header: str | None, *, now: datetime | None = None) -> timedelta | None:
     """The wait that a `Retry-After` header asks for, in either of its forms (RFC 9110, 10.2.3); None where it cannot be read."""
     if not header:
         return None
-    if header.strip().isdigit():
-        return timedelta(seconds=min(int(header), 10**7))
+    seconds = header.strip()
+    if seconds.isascii() and seconds.isdigit():
+        return timedelta(seconds=int(seconds[:8]) if len(seconds) > 8 else int(seconds))
     try:
         until = parsedate_to_datetime(header)
-    except ValueError:
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=UTC)
+        return max(until - (now or datetime.now(UTC)), timedelta(0))
+    except (ValueError, OverflowError, TypeError):
         return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(until - (now or datetime.now(UTC)), timedelta(0))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+CLOCK_SLACK = timedelta(seconds=5)
+"""How far the clocks of two processes may be apart before one of them counts as having been set back."""
 
 
 class MarkQuerySet(models.QuerySet["Mark"]):
     """Marks are claimed by a conditional update, so that of many askers one wins."""
 
     def win(self, name: str, *, now: datetime, until: datetime) -> bool:
-        """Takes the turn called `name` if it is due, and puts it off until `until`. Exactly one of many callers gets True."""
-        if self.filter(name=name, due_at__lte=now).update(due_at=until, marked_at=now):
+        """Takes the turn called `name` if it is due, and puts it off until `until`. Exactly one of many callers gets True.
+
+        A turn that was taken later than now was taken before the clock was set back, and is due too.
+        """
+        due = Q(due_at__lte=now) | Q(due_at__isnull=False, marked_at__gt=now + CLOCK_SLACK)
+        if self.filter(due, name=name).update(due_at=until, marked_at=now):
             return True
         if self.filter(name=name).exists():
             return False

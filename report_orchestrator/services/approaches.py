@@ -27,8 +27,9 @@ LONGEST_MINUTES = 32767
 def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
     """Leaves exactly the lines of these settings, puts them in force for all processes, and says what differed. Idempotent."""
     now = ports.clock()
-    synced = ports.queue.sync_schedules(list(wanted_schedules(settings, now)))
+    # Before the reports are read: an edit that comes meanwhile marks the lines as stale again, and that must stand.
     Mark.objects.note(SETTINGS_MARK, now=now, detail={"in_force": _shaping(settings)})
+    synced = ports.queue.sync_schedules(list(wanted_schedules(settings, now)))
     if synced.changed:
         schedule_event(
             "schedules_synced",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,14 +12,16 @@ from itertools import islice
 from django.db import transaction
 from django.db.models import Max
 
+from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.reports import Json, ReportSummary, describe_report, single_event_kind
-from report_orchestrator.exceptions import InvalidReportError
+from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
 from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
 from report_orchestrator.services.approaches import reconcile_soon
+from report_orchestrator.services.scheduling import RUNG_AT_ONCE, decide_before_edit
 from report_orchestrator.services.timing import first_run_at
 
 CHUNK = 1000
@@ -31,6 +34,8 @@ STAMP_OVERLAP = timedelta(seconds=30)
 """How long a host's transaction may take to commit a stamp that it has already written."""
 
 DISCOVERY_MARK = "discovery"
+MUTEX = "mutex: discovery"
+LONGEST_KEY = LONGEST_CRON = 200
 
 _COLUMNS = (
     "name",
@@ -89,6 +94,8 @@ class _Edits:
 
     now: datetime
     source: ChangeSource
+    overdue: list[ReportSchedule] = field(default_factory=list)
+    """Reports as they were, with times that had come when they were edited."""
     fresh: list[ReportSchedule] = field(default_factory=list)
     edited: list[ReportSchedule] = field(default_factory=list)
     changes: list[tuple[ReportSchedule, Change]] = field(default_factory=list)
@@ -131,7 +138,9 @@ def refresh_changed(*, ports: Ports) -> Discovery:
     newest = _rows(ports).aggregate(at=Max("host_updated_at"))["at"]
     if not ports.reports.has_change_stamp or newest is None:
         return found
-    for chunk in _chunks(ports.reports.changed_since(newest - STAMP_OVERLAP)):
+    newest = min(newest, ports.clock())  # a stamp from the future must not blind us to all others
+    settled = ports.clock() - newest > 2 * STAMP_OVERLAP
+    for chunk in _chunks(ports.reports.changed_since(newest - (timedelta(0) if settled else STAMP_OVERLAP))):
         _bring_in_step(chunk, ports, found, ChangeSource.CHANGE_STAMP)
     return found
 
@@ -161,16 +170,31 @@ def _bring_in_step(
     """Compares and writes one chunk in one transaction, its rows locked: what a tick decides meanwhile is not undone."""
     edits = _Edits(now=ports.clock(), source=source)
     with transaction.atomic(using=database()):
+        if not found.dry_run:  # a save's signal and a discovery may meet at a report that both think is new
+            Mark.objects.hold(MUTEX, now=edits.now)
         keys = [summary.key for summary in chunk]
         known = _rows(ports).select_for_update().order_by("pk").filter(report_key__in=keys)
         rows = {row.report_key: row for row in known}
         for summary in chunk:
+            if _is_refused(summary, rows.get(summary.key)):
+                continue
             state = _compare(summary, rows.get(summary.key), ports, edits)
             found.states[state.value] = found.states.get(state.value, 0) + 1
         if not found.dry_run:
             _save(edits)
+            opened = decide_before_edit(edits.overdue, now=edits.now, settings=get_settings())
+            ports.queue.ring(opened.run_ids[:RUNG_AT_ONCE])
     found.examined += len(chunk)
     found.changes += [change for _row, change in edits.changes]
+
+
+def _is_refused(summary: ReportSummary, row: ReportSchedule | None) -> bool:
+    """A summary that was read before a newer edit was noticed, or whose key does not fit our table."""
+    if len(summary.key) > LONGEST_KEY:
+        schedule_event("report_key_too_long", report=describe_report(summary.key[:LONGEST_KEY], summary.name))
+        return True
+    newest = None if row is None else row.host_updated_at
+    return newest is not None and summary.updated_at is not None and summary.updated_at < newest
 
 
 def _compare(
@@ -189,6 +213,8 @@ def _compare(
         if changes or unseen:
             edits.edited.append(row)
     if changes:
+        if row.pk and row.state == ScheduleState.ACTIVE and row.next_run_at and row.next_run_at <= edits.now:
+            edits.overdue.append(copy(row))
         _apply(row, definition, edits.now)
     row.overlap = summary.overlap
     row.host_updated_at = summary.updated_at
@@ -222,6 +248,10 @@ def _define(summary: ReportSummary, now: datetime) -> Definition:
         single_event_kind(report, summary.event_kinds)
         if not summary.cron:
             return definition(state=ScheduleState.UNSCHEDULED)
+        if len(summary.cron) > LONGEST_CRON:
+            raise InvalidCronError(
+                f"{report} has a cron of more than {LONGEST_CRON} characters. Write it shorter, with ranges and steps."
+            )
         due = first_run_at(summary.cron, summary.timezone, report=report, after=now)
     except InvalidReportError as error:
         return definition(

@@ -10,7 +10,7 @@ from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.execution import advance
 
-LONGEST_NAP = timedelta(seconds=1)
+SHORTEST_NAP, LONGEST_NAP = timedelta(seconds=0.1), timedelta(seconds=1)
 
 
 def drive(
@@ -34,7 +34,7 @@ def _until_next(runs: Sequence[ReportRun], ports: Ports) -> float:
     """Seconds until the first of these runs needs somebody, but never long: another worker may move one meanwhile."""
     now = ports.clock()
     waits = [run.wake_at - now for run in runs if run.wake_at is not None]
-    return max(min([*waits, LONGEST_NAP]), timedelta(0)).total_seconds()
+    return max(min([*waits, LONGEST_NAP]), SHORTEST_NAP).total_seconds()
 
 
 def follow(run_ids: Sequence[int], *, wait: Callable[[float], None]) -> Iterator[list[ReportRun]]:

@@ -109,9 +109,6 @@ def _take(run: ReportRun, *, now: datetime, ports: Ports, settings: Settings) ->
 
 def _write_off(run: ReportRun, now: datetime) -> None:
     """The last worker died or lost its way: its attempt is closed, and counted against the run."""
-    RunStep.objects.filter(run=run, result=StepResult.STARTED).update(
-        result=StepResult.LOST, ended_at=now, error_code="worker_lost", error="The worker's lease ran out."
-    )
     lost_worker = run.worker
     run.write(
         status=Status.QUEUED.value,
@@ -119,6 +116,9 @@ def _write_off(run: ReportRun, now: datetime) -> None:
         wake_at=now,
         crashes=run.crashes + 1,
         error_code="worker_lost",
+    )
+    RunStep.objects.filter(run=run, result=StepResult.STARTED).update(
+        result=StepResult.LOST, ended_at=now, error_code="worker_lost", error="The worker's lease ran out."
     )
     run_event("run_rescued", run, crashes=run.crashes, lost_worker=lost_worker)
 
@@ -133,7 +133,7 @@ def _reason_not_to_start(run: ReportRun, settings: Settings) -> Failed | None:
             ),
         )
     unsure = run.step == Step.EXTERNAL_JOB_SUBMISSION and run.error_code in _UNCERTAIN
-    if unsure and settings.fireant_on_unknown == "hold":
+    if unsure and (settings.fireant_on_unknown == "hold" or run.possibly_submitted_twice):
         return held(run)
     return None
 

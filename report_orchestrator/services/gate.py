@@ -6,7 +6,7 @@ Runs that are not admitted wait as queued rows: they burn no attempt, and go by 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -16,6 +16,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import (
     LIVE,
     Completed,
+    Failed,
     Outcome,
     Postponed,
     Retryable,
@@ -45,13 +46,24 @@ DOWN_CODES = frozenset(
 """Failures that speak of Fireant itself rather than of one report."""
 
 
+UNKNOWN_FATE = frozenset({"submission_unknown", "submission_failed"})
+ANSWERS = frozenset(
+    {"malformed_answer", "job_unknown", "no_result", "no_job_id", "fireant_job_failed", "result_too_large"}
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
     """What all clusters know of Fireant's state. Open while `probe_at` is set: then one probe goes out at a time."""
 
     failures: int = 0
     probes: int = 0
+    probe_out: bool = False
     probe_at: datetime | None = None
+
+    def counts(self, *, probe_out: bool) -> dict[str, int]:
+        """What the mark keeps beside the time of the next probe."""
+        return {"failures": self.failures, "probes": self.probes, "probe_out": int(probe_out)}
 
     @property
     def is_open(self) -> bool:
@@ -75,13 +87,17 @@ def admits(step: Step, *, now: datetime, settings: Settings) -> bool:
     """
     if step not in FIREANT_STEPS:
         return True
-    if read_circuit().is_open and not _wins_probe(now, settings):
+    if step == Step.EXTERNAL_JOB_SUBMISSION and not _has_place(now, settings):
         return False
-    return step != Step.EXTERNAL_JOB_SUBMISSION or _has_place(now, settings)
+    circuit = read_circuit()
+    return not circuit.is_open or _wins_probe(circuit, now, settings)
 
 
-def _wins_probe(now: datetime, settings: Settings) -> bool:
-    return Mark.objects.win(CIRCUIT, now=now, until=now + settings.fireant_probe)
+def _wins_probe(circuit: Circuit, now: datetime, settings: Settings) -> bool:
+    if not Mark.objects.win(CIRCUIT, now=now, until=now + settings.fireant_probe):
+        return False
+    Mark.objects.filter(name=CIRCUIT).update(detail=circuit.counts(probe_out=True))
+    return True
 
 
 def _has_place(now: datetime, settings: Settings) -> bool:
@@ -127,9 +143,7 @@ def note_failure(code: str, *, now: datetime, settings: Settings, count: int = 1
         Mark.objects.hold(CIRCUIT, now=now)
         before = read_circuit()
         after = _after_failures(before, count, now, settings)
-        Mark.objects.filter(name=CIRCUIT).update(
-            due_at=after.probe_at, detail={"failures": after.failures, "probes": after.probes}
-        )
+        Mark.objects.filter(name=CIRCUIT).update(due_at=after.probe_at, detail=after.counts(probe_out=False))
         if after.is_open and not before.is_open:
             schedule_event("circuit_opened", failures=after.failures, code=code, probe_at=after.probe_at)
     return after
@@ -139,7 +153,9 @@ def _after_failures(before: Circuit, count: int, now: datetime, settings: Settin
     failures = before.failures + count
     if failures < settings.fireant_circuit_failures:
         return Circuit(failures=failures)
-    probes = before.probes + before.is_open
+    if before.is_open and not before.probe_out:
+        return replace(before, failures=failures)  # a request from before the circuit opened: no news
+    probes = before.probes + before.probe_out
     wait = min(settings.fireant_probe * 2.0 ** min(probes, 10), LONGEST_PROBE_WAIT)
     return Circuit(failures=failures, probes=probes, probe_at=max(now + wait, before.probe_at or now))
 
@@ -161,11 +177,20 @@ def weigh(step: Step, outcome: Outcome, *, now: datetime, settings: Settings) ->
     match outcome:
         case Completed() | Waiting():
             note_success(now=now)
-            return outcome
         case Retryable() if outcome.code in DOWN_CODES:
-            return postponed(outcome, note_failure(outcome.code, now=now, settings=settings), settings)
+            circuit = note_failure(outcome.code, now=now, settings=settings)
+            # A submission of unknown fate must not be repeated for ever, so its repetition is never free.
+            return outcome if outcome.code in UNKNOWN_FATE else postponed(outcome, circuit, settings)
+        case Retryable() | Failed() if is_answer(outcome.code):
+            note_success(now=now)
         case _:
-            return outcome
+            pass
+    return outcome
+
+
+def is_answer(code: str) -> bool:
+    """Whether a failure is a definite answer of Fireant, and so a proof that it is up."""
+    return code in ANSWERS or code.startswith("fireant_4")
 
 
 def postponed(outcome: Retryable, circuit: Circuit, settings: Settings) -> Outcome:

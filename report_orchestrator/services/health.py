@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from django.db.models import Min
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.domain.runs import Status
+from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import bells
-from report_orchestrator.services.gate import closed_steps, read_circuit
+from report_orchestrator.services.gate import FIREANT_STEPS, read_circuit
 from report_orchestrator.services.maintenance import TICK_MARK
 from report_orchestrator.services.pausing import all_are_paused
 
@@ -24,6 +24,8 @@ SILENCE = timedelta(seconds=40)
 """How long nothing may be heard of a cluster that ticks every few seconds."""
 QUEUES_OWN_SILENCE = timedelta(seconds=150)
 """The same for Django-Q's own scheduler, which looks every 30 seconds at a schedule of a minute."""
+CLOCK_SLACK = timedelta(seconds=5)
+"""How far ahead of the clock a mark may be: more, and the clock was set back."""
 GRACE = timedelta(seconds=60)
 """How late anything may be before it counts as overdue."""
 
@@ -46,7 +48,7 @@ def examine(*, ports: Ports, settings: Settings) -> list[Finding]:
         *_scheduler(now, settings),
         _overdue_runs(now, settings),
         _expired_leases(now),
-        _overdue_schedules(now, settings),
+        _overdue_schedules(now, ports, settings),
         _circuit(now),
     ]
 
@@ -75,12 +77,14 @@ def _ticks_itself() -> bool:
 def _heard(name: str, at: datetime | None, now: datetime, bound: timedelta, hint: str) -> Finding:
     if at is None:
         return Finding(name=name, well=False, detail="never heard of", hint="Start qcluster.")
-    age = max(now - at, timedelta(0))
+    age = now - at
+    well = -CLOCK_SLACK <= age <= bound
+    ahead = " ahead of the clock: it was set back" if age < timedelta(0) else " ago"
     return Finding(
         name=name,
-        well=age <= bound,
-        detail=f"last heard of {age.total_seconds():.0f} s ago",
-        hint="" if age <= bound else hint,
+        well=well,
+        detail=f"last heard of {abs(age.total_seconds()):.0f} s{ahead if abs(age) > CLOCK_SLACK else ' ago'}",
+        hint="" if well else hint,
     )
 
 
@@ -88,7 +92,8 @@ def _overdue_runs(now: datetime, settings: Settings) -> Finding:
     waiting = (
         ReportRun.objects.filter(wake_at__isnull=False)
         .exclude(status=Status.RUNNING)
-        .exclude(step__in=closed_steps(now, settings))
+        .exclude(step__in=_held_back_steps(settings))
+        .exclude(in_line=True, started_at__isnull=True)
     )
     return _late(
         "runs",
@@ -97,6 +102,14 @@ def _overdue_runs(now: datetime, settings: Settings) -> Finding:
         GRACE,
         "More is due than is being done: look at qcluster's log, or start more workers.",
     )
+
+
+def _held_back_steps(settings: Settings) -> list[Step]:
+    """Steps at which a run may wait for a place or for Fireant, for as long as that takes, while all is well with us."""
+    if read_circuit().is_open:
+        return sorted(FIREANT_STEPS)
+    limited = settings.fireant_max_jobs_in_flight or settings.fireant_max_submits_per_minute
+    return [Step.EXTERNAL_JOB_SUBMISSION] if limited else []
 
 
 def _expired_leases(now: datetime) -> Finding:
@@ -110,7 +123,7 @@ def _expired_leases(now: datetime) -> Finding:
     )
 
 
-def _overdue_schedules(now: datetime, settings: Settings) -> Finding:
+def _overdue_schedules(now: datetime, ports: Ports, settings: Settings) -> Finding:
     bound = GRACE + (
         settings.schedule_interval
         if settings.scheduling_approach == "schedule"
@@ -120,7 +133,9 @@ def _overdue_schedules(now: datetime, settings: Settings) -> Finding:
         return Finding(name="schedules", well=True, detail="all are paused by a person")
     return _late(
         "schedules",
-        ReportSchedule.objects.aggregate(at=Min("next_run_at"))["at"],
+        ReportSchedule.objects.filter(report_model=ports.reports.label).aggregate(at=Min("next_run_at"))[
+            "at"
+        ],
         now,
         bound,
         "Due reports are not opened: run sync_schedules, and look at qcluster's log.",

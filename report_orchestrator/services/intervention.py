@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Max
 
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Status, Step, StepResult, resumes_at
@@ -72,7 +72,7 @@ def cancel_run(run_id: int, *, actor: str, ports: Ports, reason: str = "") -> Re
     for _ in range(TRIES):
         try:
             return _cancel(run_id, actor, reason, ports)
-        except LeaseLostError:
+        except (LeaseLostError, OperationalError):  # a worker was faster, or a deadlock was ended
             continue
     raise NotPossibleError(f"Run {run_id} keeps changing. Try again in a moment.")
 

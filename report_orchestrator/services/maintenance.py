@@ -21,10 +21,11 @@ PATIENCE = timedelta(seconds=10)
 
 def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     """One round of upkeep. Any number of clusters may tick at once."""
-    sync_if_stale(ports=ports, settings=settings)
+    Mark.objects.note(TICK_MARK, now=ports.clock())
     ring_startable(ports=ports, settings=settings)
     open_overlooked(ports=ports, settings=settings)
     poll_as_one(ports=ports, settings=settings, until=until)
+    sync_if_stale(ports=ports, settings=settings)
     Mark.objects.note(TICK_MARK, now=ports.clock())
 
 

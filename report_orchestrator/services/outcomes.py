@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DataError, OperationalError, transaction
 from django.db.models import Max
 
 from report_orchestrator.conf import Settings
@@ -86,8 +86,11 @@ def outcome_of(step: Callable[[], Outcome], *, run: ReportRun, settings: Setting
             traceback=settings.masked(traceback.format_exc()),
         )
     except Exception as error:  # noqa: BLE001 - recorded on the run, with its traceback
+        sent = run.step == Step.EXTERNAL_JOB_SUBMISSION
+        if sent and settings.fireant_on_unknown == "hold":
+            return held(run)
         return Retryable(
-            code="unexpected",
+            code="submission_unknown" if sent else "unexpected",
             error=settings.masked(f"{type(error).__name__}: {error}"),
             traceback=settings.masked(traceback.format_exc()),
         )
@@ -107,8 +110,9 @@ def held(run: ReportRun) -> Failed:
     return Failed(
         code="submission_unknown",
         error=(
-            f"{run} was sent to Fireant and no answer came: the job may exist under reference {run.client_reference}. "
-            "FIREANT_ON_UNKNOWN is 'hold', so it waits for you: look in Fireant, then retry the run to send it again."
+            f"{run} was sent to Fireant {'twice' if run.possibly_submitted_twice else 'once'} and no answer came: the job may "
+            f"exist under reference {run.client_reference}. It waits for you: look in Fireant, then retry the run, which sends "
+            "it again."
         ),
     )
 
@@ -116,8 +120,39 @@ def held(run: ReportRun) -> Failed:
 def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
     """Writes the outcome, and the beginning of what follows, in one transaction.
 
-    With `hand_over`, or where the gate does not admit the next step, the run is queued for whoever comes next.
+    With `hand_over`, or where the gate does not admit the next step, the run is queued for whoever comes next. A database
+    that was away for a moment, or that chose this transaction to end a deadlock, is tried again: what a step learned, such
+    as a job's id, is not lost for that. What the database cannot hold ends the run with a reason.
     """
+    before = dict(lease.run.__dict__)
+    for last in (False, False, True):
+        try:
+            return _commit_once(lease, outcome, hand_over=hand_over)
+        except OperationalError:
+            if last:
+                raise
+        except (DataError, ValueError) as error:
+            outcome = _unstorable(lease, outcome, error)
+        lease.run.__dict__.clear()
+        lease.run.__dict__.update(before)
+        lease.attempt.refresh_from_db()
+    return None
+
+
+def _unstorable(lease: Lease, outcome: Outcome, error: Exception) -> Failed:
+    if isinstance(outcome, Failed) and outcome.code == "unstorable":
+        raise error
+    told = ascii(lease.settings.masked(str(error)))[:500]
+    return Failed(
+        code="unstorable",
+        error=(
+            f"The result of {lease.run.step} cannot be stored in the database: {told}. "
+            "Look at what was answered, then retry the run."
+        ),
+    )
+
+
+def _commit_once(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
     now = lease.clock()
     run = lease.run
     reached = transition(
@@ -125,10 +160,11 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
     )
     ended = lease.attempt
     with transaction.atomic(using=database()):
-        _close(ended, outcome, reached, now)
         if reached.status == Status.RUNNING and not hand_over:
             hand_over = not admits(reached.step, now=now, settings=lease.settings)
+        # The run before its steps, here and everywhere: two writers that lock in one order cannot deadlock.
         run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
+        _close(ended, outcome, reached, now)
         if run.status == Status.RUNNING:
             lease.attempt = RunStep.objects.create(
                 run=run, step=run.step, attempt=run.attempt, started_at=now
@@ -139,21 +175,28 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
 def hand_back(lease: Lease) -> None:
     """Puts a run back into the queue at the step that its worker had to leave: nobody's failure, and no crash.
 
-    A submission that was left in the middle may have reached Fireant, and is remembered as such.
+    A submission that was left in the middle may have reached Fireant, and is remembered as such. A run that this worker
+    no longer holds, or whose outcome it has just committed, is left as it is.
     """
-    now, run = lease.clock(), lease.run
+    now = lease.clock()
+    held_still = ReportRun.objects.filter(
+        pk=lease.run.pk, worker=lease.run.worker, status=Status.RUNNING
+    ).exclude(worker="")
+    run = held_still.first()
+    if run is None:
+        return
     sent = run.step == Step.EXTERNAL_JOB_SUBMISSION
     try:
         with transaction.atomic(using=database()):
-            RunStep.objects.filter(pk=lease.attempt.pk, result=StepResult.STARTED).update(
-                result=StepResult.LOST, ended_at=now, error_code="handed_back", error="The worker was ended."
-            )
             run.write(
                 status=Status.QUEUED.value,
                 worker="",
                 wake_at=now,
                 error_code="submission_unknown" if sent else "",
                 error="",
+            )
+            RunStep.objects.filter(run=run, result=StepResult.STARTED).update(
+                result=StepResult.LOST, ended_at=now, error_code="handed_back", error="The worker was ended."
             )
             run_event("run_handed_back", run)
     except LeaseLostError:

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import (
+    Failed,
     Outcome,
     Retryable,
     Status,
@@ -27,6 +28,7 @@ from report_orchestrator.services.execution import lease_token
 from report_orchestrator.services.gate import (
     DOWN_CODES,
     admits,
+    is_answer,
     note_failure,
     note_success,
     postponed,
@@ -104,17 +106,19 @@ def _record_polls(
     ports: Ports,
     settings: Settings,
 ) -> None:
-    still_waiting: list[ReportRun] = []
-    moved_on: list[int] = []
-    for run, answer in zip(runs, _weighed(answers, ports, settings), strict=True):
-        outcome = judged(run, answer, ports=ports, settings=settings)
-        if _changes_nothing(run, outcome, settings):
-            still_waiting.append(run)
-            continue
-        if _record_poll(run, outcome, ports=ports, settings=settings):
-            moved_on.append(run.pk)
-    _wait_on(still_waiting, ports=ports, settings=settings)
-    ports.queue.ring(moved_on)
+    judgements = [
+        (run, judged(run, answer, ports=ports, settings=settings))
+        for run, answer in zip(runs, _weighed(answers, ports, settings), strict=True)
+    ]
+    # Those that only wait first: nothing that happens to another run's commit may keep them from their sleep.
+    _wait_on(
+        [run for run, outcome in judgements if _changes_nothing(run, outcome, settings)], ports, settings
+    )
+    for run, outcome in judgements:
+        if not _changes_nothing(run, outcome, settings) and _record_poll(
+            run, outcome, ports=ports, settings=settings
+        ):
+            ports.queue.ring([run.pk])
 
 
 def _weighed(
@@ -123,7 +127,7 @@ def _weighed(
     """Lets the circuit learn from a batch as a whole: one answer proves Fireant alive, however many failed beside it."""
     now = ports.clock()
     down = [answer for answer in answers if isinstance(answer, Retryable) and answer.code in DOWN_CODES]
-    if any(isinstance(answer, JobStatus) for answer in answers):
+    if any(_proves_fireant_up(answer) for answer in answers):
         note_success(now=now)
         return answers
     if not down:
@@ -133,6 +137,12 @@ def _weighed(
         postponed(answer, circuit, settings) if isinstance(answer, Retryable) else answer
         for answer in answers
     ]
+
+
+def _proves_fireant_up(answer: JobStatus | Outcome) -> bool:
+    return isinstance(answer, JobStatus) or (
+        isinstance(answer, Retryable | Failed) and is_answer(answer.code)
+    )
 
 
 def _changes_nothing(run: ReportRun, outcome: Outcome, settings: Settings) -> bool:
@@ -165,7 +175,7 @@ def _record_poll(run: ReportRun, outcome: Outcome, *, ports: Ports, settings: Se
     return run.status == Status.QUEUED
 
 
-def _wait_on(runs: Sequence[ReportRun], *, ports: Ports, settings: Settings) -> None:
+def _wait_on(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> None:
     """Puts the runs that still wait back to sleep, a few neighbours at a time so that they drift apart."""
     now = ports.clock()
     for start in range(0, len(runs), 50):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db import transaction
 
@@ -20,15 +21,19 @@ from report_orchestrator.services.opening import BATCH, Opened, insert_runs, new
 from report_orchestrator.services.pausing import all_are_paused
 from report_orchestrator.services.timing import zone_of
 
+TIMES_AT_ONCE = 500
+"""Times of one report that are decided in one go; after a long outage the rest follows in the next."""
+ROWS_AT_ONCE = 5000
 RUNG_AT_ONCE = 8
 """Every worker that is rung goes on with whatever else is due, so a few bells wake them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is decided for one report at one tick. `skip_for` says why each time does not run."""
+    """What is decided for one report at one tick, up to and with `until`. `skip_for` says why each time does not run."""
 
     schedule: ReportSchedule
+    until: datetime
     run_for: Sequence[datetime]
     skip_for: Sequence[tuple[datetime, str]]
     next_run_at: datetime | None
@@ -72,17 +77,44 @@ def open_due_runs(
 
 
 def _decide_batch(schedules: ScheduleQuerySet, *, now: datetime, settings: Settings, opened: Opened) -> int:
-    """One batch in one transaction, its rows locked, so that of two deciders each report has one."""
+    """One batch in one transaction, its rows locked, so that of two deciders each report has one.
+
+    Returns how many reports were due, or a whole batch where there is more to decide at once.
+    """
     with transaction.atomic(using=database()):
         due = list(schedules.due(now).select_for_update(skip_locked=True)[:BATCH])
-        busy = _busy(due)
-        decisions = [
-            decision
-            for schedule in due
-            if (decision := _decide(schedule, now, settings, is_busy=schedule.pk in busy))
-        ]
+        decisions, all_of_them = _decisions(due, now, settings)
         _record(decisions, now=now, opened=opened)
-    return len(due)
+    return len(due) if all_of_them else BATCH
+
+
+def _decisions(
+    due: Sequence[ReportSchedule], now: datetime, settings: Settings
+) -> tuple[list[Decision], bool]:
+    """Decisions, until they would make more rows than one transaction should; the rest is due again at once."""
+    busy = _busy(due)
+    decisions: list[Decision] = []
+    rows = 0
+    for schedule in due:
+        decision = _decide(schedule, now, settings, is_busy=schedule.pk in busy)
+        if decision is None:
+            continue
+        decisions.append(decision)
+        rows += len(decision.run_for) + len(decision.skip_for)
+        if rows >= ROWS_AT_ONCE:
+            return decisions, False
+    return decisions, True
+
+
+def decide_before_edit(schedules: Sequence[ReportSchedule], *, now: datetime, settings: Settings) -> Opened:
+    """Decides what had come under the old definition of reports that are being edited, in the editor's transaction.
+
+    `schedules` are copies of the rows as they were; they are not saved. Nobody is rung.
+    """
+    opened = Opened()
+    decisions, _all = _decisions(schedules, now, settings)
+    insert_runs(_rows(decisions, now), opened)
+    return opened
 
 
 def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
@@ -98,30 +130,36 @@ def _decide(schedule: ReportSchedule, now: datetime, settings: Settings, *, is_b
         quarantine(schedule, error, now)
         return None
     earliest = now - settings.max_lookback
-    times = list(times_between(cron, zone, after=max(schedule.decided_until, earliest), until=now))
-    wanted = _wanted(times, now=now, settings=settings)
+    come = times_between(cron, zone, after=max(schedule.decided_until, earliest), until=now)
+    times = list(islice(come, TIMES_AT_ONCE))
+    until = times[-1] if len(times) == TIMES_AT_ONCE else now
+    wanted = _wanted(times, now=now, settings=settings, more_follow=until < now)
     overlap = schedule.overlap or settings.overlap
     run_for = [] if is_busy and overlap == "skip" else wanted
+    runs, wishes = set(run_for), set(wanted)
     return Decision(
         schedule=schedule,
+        until=until,
         run_for=run_for,
         skip_for=[
-            (nominal, "overlap" if nominal in wanted else "missed")
+            (nominal, "overlap" if nominal in wishes else "missed")
             for nominal in times
-            if nominal not in run_for
+            if nominal not in runs
         ],
-        next_run_at=next_time(cron, zone, after=now),
+        next_run_at=next_time(cron, zone, after=until),
         beyond_lookback=schedule.next_run_at is not None and schedule.next_run_at <= earliest,
         in_line=overlap != "allow" and (is_busy or len(run_for) > 1),
     )
 
 
-def _wanted(times: Sequence[datetime], *, now: datetime, settings: Settings) -> Sequence[datetime]:
-    """Times on time always run; missed ones by the policy."""
+def _wanted(
+    times: Sequence[datetime], *, now: datetime, settings: Settings, more_follow: bool
+) -> Sequence[datetime]:
+    """Times on time always run; missed ones by the policy. The latest is not among these where `more_follow`."""
     if settings.missed_runs == "all":
         return times
     punctual = [nominal for nominal in times if nominal > now - on_time(settings)]
-    if punctual or settings.missed_runs == "none":
+    if punctual or more_follow or settings.missed_runs == "none":
         return punctual
     return times[-1:]
 
@@ -136,9 +174,18 @@ def quarantine(schedule: ReportSchedule, error: InvalidReportError, now: datetim
     schedule_event("report_quarantined", report=str(schedule), code=error.code, problem=error.message)
 
 
-def _record(decisions: Iterable[Decision], *, now: datetime, opened: Opened) -> None:
+def _record(decisions: Sequence[Decision], *, now: datetime, opened: Opened) -> None:
+    runs = _rows(decisions, now)
+    for decision in decisions:
+        decision.schedule.decided_until = max(decision.schedule.decided_until, decision.until)
+        decision.schedule.next_run_at = decision.next_run_at
+    moved = [decision.schedule for decision in decisions]
+    ReportSchedule.objects.bulk_update(moved, ["decided_until", "next_run_at"], batch_size=BATCH)
+    insert_runs(runs, opened)
+
+
+def _rows(decisions: Iterable[Decision], now: datetime) -> list[ReportRun]:
     runs: list[ReportRun] = []
-    moved: list[ReportSchedule] = []
     for decision in decisions:
         schedule = decision.schedule
         if decision.beyond_lookback:
@@ -149,8 +196,4 @@ def _record(decisions: Iterable[Decision], *, now: datetime, opened: Opened) -> 
         runs += [
             skipped_run(schedule, nominal, now=now, because=because) for nominal, because in decision.skip_for
         ]
-        schedule.decided_until = max(schedule.decided_until, now)
-        schedule.next_run_at = decision.next_run_at
-        moved.append(schedule)
-    ReportSchedule.objects.bulk_update(moved, ["decided_until", "next_run_at"], batch_size=BATCH)
-    insert_runs(runs, opened)
+    return runs

@@ -218,3 +218,45 @@ def test_a_netrc_of_the_machine_does_not_replace_the_key(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     assert submit(client)
+
+
+@pytest.mark.parametrize("header", ["\u00b2", "9" * 5000, "Wed, 01 Jul 99999 12:02:00 GMT"])
+def test_a_hostile_retry_after_is_no_error(header: str) -> None:
+    wait = retry_after(header, now=START)
+    assert wait is None or wait > timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"job_id": "a\\u0000b"}', '{"job_id": "\\ud800"}', '{"job_id": "' + "x" * 201 + '"}', "[" * 100_000],
+)
+def test_an_id_that_no_database_holds_is_no_id(
+    sandbox: FireantSandbox, client: FireantClient, text: str
+) -> None:
+    sandbox.faults.add("submit", "malformed_json", text=text)
+    with pytest.raises(FireantError) as caught:
+        submit(client)
+    assert caught.value.code == "no_job_id"
+
+
+def test_zero_bytes_of_an_answer_do_not_come_as_far_as_the_database(
+    sandbox: FireantSandbox, client: FireantClient
+) -> None:
+    sandbox.faults.add("submit", "status_code", status=400, text="bad\x00gateway")
+    with pytest.raises(FireantError) as caught:
+        submit(client)
+    assert "\x00" not in str(caught.value)
+
+
+def test_an_answer_that_drips_is_a_time_out(sandbox: FireantSandbox, client: FireantClient) -> None:
+    job_id = submit(client)
+    sandbox.faults.add("status", "trickle", seconds=0.2)
+    with pytest.raises(TransientError) as caught:
+        client.status(job_id)
+    assert caught.value.code == "fireant_no_answer"
+
+
+def test_a_plain_server_behind_https_is_transient_and_no_matter_of_trust(sandbox: FireantSandbox) -> None:
+    for client in made(sandbox.url.replace("http://", "https://")):
+        with pytest.raises(TransientError):
+            client.status("1")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -25,6 +26,9 @@ def main() -> int:
     parser.add_argument("what", choices=("run", "serve"))
     parser.add_argument("--port", type=int, default=8000, help="where the admin listens (serve only)")
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, lambda _number, _frame: sys.exit(143)
+    )  # so that everything started is stopped too
     return run() if options.what == "run" else serve(options.port)
 
 

@@ -135,6 +135,8 @@ def _table(runs: Sequence[ReportRun], refused: dict[str, str], root: Path) -> Ta
     table = Table("", "report", "status", "step", "seconds", "stored where, or what is wrong and what to do")
     for run in runs:
         where = run.results_path.removeprefix(f"{root}/")
+        if run.schedule.problem:
+            where += f"\nIt ran by hand, but never will by itself: {run.schedule.problem}"
         seconds = "" if run.seconds is None else f"{run.seconds:.1f}"
         table.add_row(
             _sign(run), run.report_name, str(run.get_status_display()), run.step, seconds, run.error or where

@@ -211,6 +211,12 @@ class TestRequirements:
     def test_a_builder_of_the_hosts_own_is_accepted(self, settings: DjangoSettings) -> None:
         assert found(settings, PAYLOAD_BUILDER="report_orchestrator.domain.payload.build_payload") == []
 
+    def test_e009_a_project_without_time_zones_is_refused(self, settings: DjangoSettings) -> None:
+        settings.USE_TZ = False
+        message, hint = only(ours(), "E009")
+        assert message.startswith("USE_TZ is False")
+        assert "USE_TZ = True" in hint
+
     def test_e007_a_workspace_and_a_lakehouse_named_in_two_ways(self, settings: DjangoSettings) -> None:
         message, _hint = only(found(settings, **{**ONELAKE, "FABRIC_LAKEHOUSE_ID": "Results"}), "E007")
         assert "FABRIC_LAKEHOUSE_ID" in message

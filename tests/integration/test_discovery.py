@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from report_orchestrator.domain.reports import ReportSummary
-from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.services.discovery import Discovery, discover, refresh, refresh_changed
 from report_orchestrator.testing import START, FakePorts, FakeReports, geo_report
@@ -200,3 +200,44 @@ def _streaming(fakes: FakePorts) -> Callable[..., Iterator[ReportSummary]]:
             refresh(["3"], ports=fakes.ports)
 
     return streaming
+
+
+def test_times_that_had_come_before_an_edit_was_noticed_are_decided_by_the_old_definition(
+    fakes: FakePorts,
+) -> None:
+    known(fakes)
+    fakes.clock.advance(hours=1, seconds=10)
+    fakes.reports.change("1", cron="30 5 * * *")
+    assert kinds(refresh(["1"], ports=fakes.ports)) == ["retimed"]
+    run = ReportRun.objects.get()
+    assert (run.scheduled_for, run.status) == (START + timedelta(hours=1), "queued")
+    assert fakes.queue.rung == [run.pk]
+
+
+def test_a_summary_from_before_a_newer_edit_does_not_undo_it(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), updated_at=START)
+    discover(ports=fakes.ports)
+    fakes.reports.change("1", name="Newer", updated_at=START + timedelta(seconds=5))
+    refresh(["1"], ports=fakes.ports)
+    fakes.reports.change("1", name="Older", updated_at=START)
+    assert discover(ports=fakes.ports).changes == []
+    assert row().name == "Newer"
+
+
+def test_a_stamp_from_the_future_blinds_nobody(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), updated_at=START + timedelta(days=400))
+    fakes.reports.add(geo_report("2"), updated_at=START)
+    discover(ports=fakes.ports)
+    fakes.clock.advance(minutes=1)
+    fakes.reports.change("2", name="Edited", updated_at=START + timedelta(seconds=50))
+    assert "renamed" in kinds(refresh_changed(ports=fakes.ports))
+
+
+def test_a_cron_or_a_key_that_does_not_fit_stops_no_other(fakes: FakePorts) -> None:
+    long_cron = ",".join(str(minute) for minute in range(60)) + " " + ",".join(map(str, range(24))) + " * * *"
+    fakes.reports.add(geo_report("1"), cron=long_cron)
+    fakes.reports.add(geo_report("k" * 201))
+    fakes.reports.add(geo_report("2"))
+    discover(ports=fakes.ports)
+    assert (row("1").problem_code, row("2").state) == ("invalid_cron", "active")
+    assert ReportSchedule.objects.count() == 2

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import EventKind
@@ -22,11 +23,12 @@ from report_orchestrator.ports import JobState
 from report_orchestrator.services import execution
 from report_orchestrator.services.execution import advance
 from report_orchestrator.services.polling import poll_due
+from report_orchestrator.signals import run_event
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.integration.conftest import NewRun
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 SETTINGS = SettingsFactory.make(FIREANT_API_KEY="s3cr3t")
 
 
@@ -174,10 +176,10 @@ def test_a_definite_failure_is_not_tried_again(
 def test_an_error_that_nobody_foresaw_is_recorded_with_its_traceback_and_retried(
     new_run: NewRun, fakes: FakePorts
 ) -> None:
-    fakes.fireant.fail("submit", ZeroDivisionError("with key s3cr3t"))
+    fakes.fireant.fail("results", ZeroDivisionError("with key s3cr3t"))
     run = go(new_run(), fakes)
     assert (run.status, run.error_code) == (Status.UP_FOR_RETRY, "unexpected")
-    attempt = run.steps.get(step=Step.EXTERNAL_JOB_SUBMISSION)
+    attempt = run.steps.get(step=Step.RESULTS_STORAGE)
     assert "ZeroDivisionError" in attempt.traceback
     assert "s3cr3t" not in attempt.traceback + attempt.error + run.error
 
@@ -341,3 +343,74 @@ def test_a_submission_that_was_left_in_the_middle_is_remembered_as_unknown(
         go(run, fakes)
     run = go(run, fakes)
     assert (run.status, run.possibly_submitted_twice) == (Status.SUCCEEDED, True)
+
+
+@pytest.mark.parametrize("on_unknown", ["hold", "resubmit"])
+def test_an_error_that_nobody_foresaw_in_a_submission_leaves_its_fate_unknown(
+    new_run: NewRun, fakes: FakePorts, on_unknown: str
+) -> None:
+    settings = SettingsFactory.make(FIREANT_ON_UNKNOWN=on_unknown)
+    fakes.fireant.fail("submit", RecursionError())
+    run = go(new_run(), fakes, settings)
+    assert run.error_code == "submission_unknown"
+    assert run.status == (Status.FAILED if on_unknown == "hold" else Status.UP_FOR_RETRY)
+
+
+def test_a_submission_is_repeated_once_and_then_left_to_a_person(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.fail("submit", *[SubmissionUnknownError("no answer")] * 300)
+    run = new_run()
+    for _ in range(50):
+        fakes.clock.advance(hours=1)
+        run = go(run, fakes)
+    assert (run.status, run.error_code) == (Status.FAILED, "submission_unknown")
+    assert len(fakes.fireant.failures["submit"]) == 300 - 2
+    assert "sent to Fireant twice" in run.error
+
+
+def test_what_the_database_cannot_hold_ends_the_run_with_a_reason(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(fakes.fireant), "submit", lambda *_args, **_kwargs: "\ud800")
+    run = go(new_run(), fakes)
+    assert (run.status, run.error_code, run.step) == (
+        Status.FAILED,
+        "unstorable",
+        Step.EXTERNAL_JOB_SUBMISSION,
+    )
+
+
+def test_a_database_that_is_away_at_the_commit_does_not_lose_what_was_learned(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = ReportRun.write
+    refusals = iter([True, True])
+
+    def write_or_not(run: ReportRun, **changes: object) -> None:
+        if changes.get("fireant_job_id") and next(refusals, False):
+            raise OperationalError("deadlock detected")
+        write(run, **changes)
+
+    monkeypatch.setattr(ReportRun, "write", write_or_not)
+    run = go(new_run(), fakes)
+    assert (run.status, run.fireant_job_id) == (Status.SUCCEEDED, "101")
+    assert len(fakes.fireant.submitted) == 1
+    assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
+
+
+def test_a_worker_that_is_ended_just_after_a_commit_leaves_what_it_committed(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    run = new_run()
+
+    def end_worker(*, event: str, **_kwargs: object) -> None:
+        if event == "run_succeeded":
+            raise SystemExit(0)
+
+    run_event.connect(end_worker)
+    try:
+        with pytest.raises(SystemExit):
+            go(run, fakes)
+    finally:
+        run_event.disconnect(end_worker)
+    run.refresh_from_db()
+    assert run.status == Status.SUCCEEDED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -91,3 +92,23 @@ def test_the_view_says_the_same_to_a_probe(client: Client) -> None:
     assert response.status_code == 503
     assert json.loads(response.content)["healthy"] is False
     assert client.post(reverse("report_orchestrator:health")).status_code == 405
+
+
+def test_a_clock_that_was_set_back_blinds_nobody_and_stops_no_bell(fakes: FakePorts) -> None:
+    bell = "bell: report_orchestrator.tasks.tick"
+    assert Mark.objects.win(bell, now=fakes.clock.now, until=fakes.clock.now + timedelta(seconds=5))
+    ticked(fakes)
+    now = fakes.clock.advance(hours=-1)
+    assert red(fakes) == {"worker", "scheduler"}
+    assert Mark.objects.win(bell, now=now, until=now + timedelta(seconds=5))
+    assert not Mark.objects.win(bell, now=now, until=now + timedelta(seconds=5))
+    ticked(fakes)
+    assert red(fakes) == set()
+
+
+def test_a_run_in_line_is_not_overdue(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run()
+    ReportRun.objects.update(in_line=True)
+    fakes.clock.advance(minutes=5)
+    ticked(fakes)
+    assert red(fakes) == set()

@@ -180,3 +180,14 @@ def test_a_report_that_may_not_run_is_refused_by_name(
     with pytest.raises(error, match="report 1"):
         open_manual_run(schedule, run_date=None, asked_by="ann", ports=fakes.ports)
     assert not ReportRun.objects.exists()
+
+
+def test_a_long_outage_is_caught_up_in_pieces_and_nothing_is_lost(fakes: FakePorts) -> None:
+    discovered(fakes, cron="* * * * *")
+    fakes.clock.advance(minutes=1300)
+    settings = SettingsFactory.make()
+    while tick(fakes, settings).skipped:
+        pass
+    assert times(Status.QUEUED) == minutes(1299, 1300)  # those on time
+    assert len(times(Status.SKIPPED)) == 1298
+    assert ReportSchedule.objects.get().decided_until == fakes.clock.now
