@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick bench format clean
+.PHONY: help demo serve test quick bench soak format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -31,6 +31,9 @@ quick: $(STAMP) ## the fast tests alone
 
 bench: $(STAMP) ## measure on this machine and print a table; takes ten minutes
 	@$(BIN)/python -m tests.benchmarks
+
+soak: $(STAMP) ## ten minutes of random kills; replayed with SEED=…
+	@$(BIN)/python -m tests.faults.soak $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP) ## rewrite the code in the one format
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -29,7 +29,9 @@ def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
     now = ports.clock()
     # Before the reports are read: an edit that comes meanwhile marks the lines as stale again, and that must stand.
     Mark.objects.note(SETTINGS_MARK, now=now, detail={"in_force": _shaping(settings)})
-    synced = ports.queue.sync_schedules(list(wanted_schedules(settings, now)))
+    synced = ports.queue.sync_schedules(
+        list(wanted_schedules(settings, now, report_model=ports.reports.label))
+    )
     if synced.changed:
         schedule_event(
             "schedules_synced",
@@ -85,8 +87,8 @@ def reconcile_soon() -> None:
             mark.save(update_fields=["detail"])
 
 
-def wanted_schedules(settings: Settings, now: datetime) -> Iterator[QueueSchedule]:
-    """The lines of the configured approach. `discovery` and `tick` belong to all of them."""
+def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) -> Iterator[QueueSchedule]:
+    """The lines of the configured approach, for the reports of one model. `discovery` and `tick` belong to all of them."""
     yield _every(settings.discovery_sensor_interval, "discovery", "run_discovery", now)
     yield _every(timedelta(minutes=1), "tick", "tick", now)
     match settings.scheduling_approach:
@@ -95,7 +97,7 @@ def wanted_schedules(settings: Settings, now: datetime) -> Iterator[QueueSchedul
         case "schedule":
             yield _window_schedule(settings, now)
         case "pipeline":
-            yield from map(pipeline_schedule, _active_reports())
+            yield from map(pipeline_schedule, _active_reports(report_model))
 
 
 def _every(interval: timedelta, name: str, task: str, now: datetime) -> QueueSchedule:
@@ -114,8 +116,10 @@ def _window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
     )
 
 
-def _active_reports() -> Iterator[ReportSchedule]:
-    active = ReportSchedule.objects.filter(state=ScheduleState.ACTIVE, paused_at__isnull=True).order_by("pk")
+def _active_reports(report_model: str) -> Iterator[ReportSchedule]:
+    active = ReportSchedule.objects.filter(
+        report_model=report_model, state=ScheduleState.ACTIVE, paused_at__isnull=True
+    ).order_by("pk")
     return active.iterator(chunk_size=1000)
 
 

@@ -97,9 +97,9 @@ def test_everything_can_be_paused_and_resumed(hourly: FakePorts) -> None:
 
 def test_a_paused_report_has_no_line_in_the_pipeline(hourly: FakePorts) -> None:
     pipeline = SettingsFactory.make(SCHEDULING_APPROACH="pipeline")
-    names = {line.name for line in wanted_schedules(pipeline, START)}
+    names = {line.name for line in wanted_schedules(pipeline, START, report_model=hourly.reports.label)}
     assert "report 1: Windstorm accumulation" in names
     pause(["1"], actor="ann", reason="", ports=hourly.ports)
-    assert {line.name for line in wanted_schedules(pipeline, START)} == names - {
-        "report 1: Windstorm accumulation"
-    }
+    assert {
+        line.name for line in wanted_schedules(pipeline, START, report_model=hourly.reports.label)
+    } == names - {"report 1: Windstorm accumulation"}
