@@ -26,6 +26,7 @@ _WARNINGS = frozenset(
         "unknown_job_status",
         "report_quarantined",
         "removals_held",
+        "report_key_too_long",
         "times_beyond_lookback",
         "circuit_opened",
     }

@@ -20,7 +20,7 @@ from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
-from report_orchestrator.services.approaches import reconcile_soon
+from report_orchestrator.services.approaches import in_force, reconcile_soon
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, decide_before_edit
 from report_orchestrator.services.timing import first_run_at
 
@@ -182,7 +182,7 @@ def _bring_in_step(
             found.states[state.value] = found.states.get(state.value, 0) + 1
         if not found.dry_run:
             _save(edits)
-            opened = decide_before_edit(edits.overdue, now=edits.now, settings=get_settings())
+            opened = decide_before_edit(edits.overdue, now=edits.now, settings=in_force(get_settings()))
             ports.queue.ring(opened.run_ids[:RUNG_AT_ONCE])
     found.examined += len(chunk)
     found.changes += [change for _row, change in edits.changes]

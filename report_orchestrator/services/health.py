@@ -57,7 +57,7 @@ def _worker(now: datetime) -> Finding:
     """The tick's mark is set inside a task, so a message went from the scheduler through the broker and a worker."""
     marked_at = Mark.objects.filter(name=TICK_MARK).values_list("marked_at", flat=True).first()
     bound = SILENCE if _ticks_itself() else QUEUES_OWN_SILENCE
-    return _heard("worker", marked_at, now, bound, "Restart qcluster: no worker has finished a tick.")
+    return _heard("worker", marked_at, now, bound, "Restart qcluster: no worker is at work on a tick.")
 
 
 def _scheduler(now: datetime, settings: Settings) -> Iterator[Finding]:

@@ -69,6 +69,7 @@ def poll_as_one(*, ports: Ports, settings: Settings, until: datetime) -> int:
 
     def keep_turn() -> None:
         Mark.objects.filter(name=POLLER_MARK).update(due_at=ports.clock() + settings.lease)
+        Mark.objects.note(TICK_MARK, now=ports.clock())
 
     try:
         return poll_due(ports=ports, settings=settings, until=until, before_batch=keep_turn)

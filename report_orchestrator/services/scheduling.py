@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -96,8 +96,10 @@ def _decisions(
     decisions: list[Decision] = []
     rows = 0
     for schedule in due:
-        decision = _decide(schedule, now, settings, is_busy=schedule.pk in busy)
-        if decision is None:
+        try:
+            decision = _decide(schedule, now, settings, is_busy=schedule.pk in busy)
+        except InvalidReportError as error:
+            quarantine(schedule, error, now)
             continue
         decisions.append(decision)
         rows += len(decision.run_for) + len(decision.skip_for)
@@ -107,14 +109,36 @@ def _decisions(
 
 
 def decide_before_edit(schedules: Sequence[ReportSchedule], *, now: datetime, settings: Settings) -> Opened:
-    """Decides what had come under the old definition of reports that are being edited, in the editor's transaction.
+    """Decides all that had come under the old definition of reports that are being edited, in the editor's transaction.
 
-    `schedules` are copies of the rows as they were; they are not saved. Nobody is rung.
+    `schedules` are copies of the rows as they were; they are not saved. Nobody is rung. While all is paused, the times are
+    recorded as missed: under the new definition nobody would ask for them any more.
     """
     opened = Opened()
-    decisions, _all = _decisions(schedules, now, settings)
-    insert_runs(_rows(decisions, now), opened)
+    busy = _busy(schedules)
+    paused = all_are_paused()
+    for schedule in schedules:
+        for decision in _all_decisions(schedule, now, settings, is_busy=schedule.pk in busy):
+            insert_runs(_rows([_put_off(decision) if paused else decision], now), opened)
     return opened
+
+
+def _all_decisions(
+    schedule: ReportSchedule, now: datetime, settings: Settings, *, is_busy: bool
+) -> Iterator[Decision]:
+    """One report's decisions, piece by piece, up to now; none where its old definition could not be read."""
+    while schedule.decided_until < now:
+        try:
+            decision = _decide(schedule, now, settings, is_busy=is_busy)
+        except InvalidReportError:
+            return
+        yield decision
+        schedule.decided_until = decision.until
+
+
+def _put_off(decision: Decision) -> Decision:
+    skipped = [*decision.skip_for, *((nominal, "missed") for nominal in decision.run_for)]
+    return replace(decision, run_for=[], skip_for=skipped)
 
 
 def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
@@ -123,12 +147,9 @@ def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
     return set(live.values_list("schedule_id", flat=True))
 
 
-def _decide(schedule: ReportSchedule, now: datetime, settings: Settings, *, is_busy: bool) -> Decision | None:
-    try:
-        cron, zone = parse_cron(schedule.cron), zone_of(schedule)
-    except InvalidReportError as error:
-        quarantine(schedule, error, now)
-        return None
+def _decide(schedule: ReportSchedule, now: datetime, settings: Settings, *, is_busy: bool) -> Decision:
+    """Raises `InvalidReportError` where the report's cron or zone cannot be read."""
+    cron, zone = parse_cron(schedule.cron), zone_of(schedule)
     earliest = now - settings.max_lookback
     come = times_between(cron, zone, after=max(schedule.decided_until, earliest), until=now)
     times = list(islice(come, TIMES_AT_ONCE))

@@ -14,6 +14,10 @@ from report_orchestrator import checks
 from report_orchestrator.conf import SETTING
 
 PREFIX = "report_orchestrator."
+pytestmark = pytest.mark.django_db(
+    databases=["default", "reports"]
+)  # newer Djangos look at the database in a check
+
 ONELAKE = {
     "RESULT_STORE": "onelake",
     "FABRIC_WORKSPACE_ID": "5f6b2c1e-0000-4000-8000-000000000001",

@@ -11,6 +11,7 @@ from report_orchestrator.domain.reports import ReportSummary
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.services.discovery import Discovery, discover, refresh, refresh_changed
+from report_orchestrator.services.pausing import pause_all
 from report_orchestrator.testing import START, FakePorts, FakeReports, geo_report
 
 pytestmark = pytest.mark.django_db
@@ -241,3 +242,31 @@ def test_a_cron_or_a_key_that_does_not_fit_stops_no_other(fakes: FakePorts) -> N
     discover(ports=fakes.ports)
     assert (row("1").problem_code, row("2").state) == ("invalid_cron", "active")
     assert ReportSchedule.objects.count() == 2
+
+
+def test_an_edit_after_a_long_outage_loses_none_of_the_old_times(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), cron="* * * * *")
+    discover(ports=fakes.ports)
+    fakes.clock.advance(minutes=1300)
+    fakes.reports.change("1", cron="30 5 * * *")
+    refresh(["1"], ports=fakes.ports)
+    assert ReportRun.objects.count() == 1300
+    assert ReportRun.objects.filter(status="queued").count() == 2  # those on time
+
+
+def test_an_edit_while_all_is_paused_opens_nothing_and_records_what_had_come(fakes: FakePorts) -> None:
+    known(fakes)
+    pause_all(actor="ann", reason="maintenance", ports=fakes.ports)
+    fakes.clock.advance(hours=1, seconds=10)
+    fakes.reports.change("1", cron="30 5 * * *")
+    refresh(["1"], ports=fakes.ports)
+    assert list(ReportRun.objects.values_list("status", "error_code")) == [("skipped", "missed")]
+
+
+def test_an_old_definition_that_cannot_be_read_does_not_undo_the_edit(fakes: FakePorts) -> None:
+    known(fakes)
+    ReportSchedule.objects.update(cron="nonsense", next_run_at=START)
+    fakes.clock.advance(hours=1)
+    fakes.reports.change("1", cron="30 5 * * *")
+    refresh(["1"], ports=fakes.ports)
+    assert (row().state, row().cron) == ("active", "30 5 * * *")

@@ -384,7 +384,7 @@ class TestHostsOwnLogging:
 
     def test_a_command_silences_only_our_own_handler(self, settings: DjangoSettings) -> None:
         settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-        settings.LOGGING = {"version": 1, "loggers": {"report_orchestrator": {"handlers": ["theirs"]}}}
+        settings.LOGGING = {"version": 1, "loggers": {"report_orchestrator": {}}}
         theirs = logging.StreamHandler(io.StringIO())
         logger.handlers[:] = [theirs]
         log_events.connect()
