@@ -3,7 +3,8 @@
 Errors: E001 no settings, E002 unknown key, E003 unreadable value, E004 a model or its fields, E005 unknown name in a mapping,
 E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing, E009 no time zones.
 Warnings: W101 order of the apps, W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine,
-W105 ticks slower than asked for, W106 a lease shorter than the time-outs that it must outlast.
+W105 ticks slower than asked for, W106 a lease shorter than the time-outs that it must outlast,
+W107 SQLite for one process only, W108 a cache that is not shared.
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ def check_queue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
                 id="report_orchestrator.E008",
             )
         ]
-    return [*_order(), *_cluster_settings(), *_ticking()]
+    return [*_order(), *_cluster_settings(), *_ticking(), *_sqlite_options(), *_private_cache()]
 
 
 def _order() -> Iterator[CheckMessage]:
@@ -277,6 +278,29 @@ def _cluster_warning(message: str, key: str, value: object) -> Warning:
     return Warning(
         message, hint=f"Set '{key}': {value!r}{extra} in Q_CLUSTER.", id="report_orchestrator.W102"
     )
+
+
+def _sqlite_options() -> Iterator[CheckMessage]:
+    for alias, database in django_settings.DATABASES.items():
+        options = database.get("OPTIONS") or {}
+        if database.get("ENGINE", "").endswith("sqlite3") and options.get("transaction_mode") != "IMMEDIATE":
+            yield Warning(
+                f"DATABASES['{alias}'] is SQLite without transaction_mode IMMEDIATE: workers will meet 'database is locked'.",
+                hint="Set OPTIONS to {'transaction_mode': 'IMMEDIATE', 'timeout': 20, "
+                "'init_command': 'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;'}.",
+                id="report_orchestrator.W107",
+            )
+
+
+def _private_cache() -> Iterator[CheckMessage]:
+    alias = (getattr(django_settings, "Q_CLUSTER", None) or {}).get("cache", "default")
+    backend = (django_settings.CACHES.get(alias) or {}).get("BACKEND", "")
+    if backend.endswith(("LocMemCache", "DummyCache")):
+        yield Warning(
+            f"CACHES['{alias}'] is a memory of each process's own: nobody sees whether workers are alive.",
+            hint="Use a cache that processes share, such as FileBasedCache, DatabaseCache or RedisCache.",
+            id="report_orchestrator.W108",
+        )
 
 
 def _ticking() -> Iterator[CheckMessage]:

@@ -20,7 +20,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from report_orchestrator import __version__
-from report_orchestrator.conf import Secret, Settings
+from report_orchestrator.conf import SANDBOX_URL, Secret, Settings
 from report_orchestrator.domain.payload import Payload
 from report_orchestrator.domain.reports import EventKind
 from report_orchestrator.exceptions import (
@@ -283,9 +283,14 @@ class FireantClient:
             reason, NewConnectionError | ConnectTimeoutError
         ):
             raise TransientError(
-                f"Fireant cannot be reached at FIREANT_API_URL ({self._plain(error)}).",
+                f"Fireant cannot be reached at FIREANT_API_URL ({self._plain(error)}).{self._sandbox_hint()}",
                 code="fireant_unreachable",
             ) from error
+
+    def _sandbox_hint(self) -> str:
+        if self._settings.fireant_api_url != SANDBOX_URL:
+            return ""
+        return " That is the local one's address: start it with manage.py fireant_sandbox, or set FIREANT_API_URL."
 
     def _raise_unanswered(self, error: requests.RequestException, what: str) -> NoReturn:
         self._raise_unsent(error)

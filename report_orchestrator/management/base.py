@@ -62,12 +62,10 @@ class OrchestratorCommand(BaseCommand):
         except OrchestratorError as error:
             raise CommandError(error.message, returncode=1) from error
         except (OperationalError, ProgrammingError) as error:
-            raise CommandError(
-                f"The database cannot be used: {error}. Is it running, and has 'manage.py migrate' been run?",
-                returncode=1,
-            ) from error
+            raise CommandError(unusable_database(error), returncode=1) from error
         except KeyboardInterrupt:
-            self.stderr.write("Stopped watching. What was queued goes on.")
+            here = "The runs stay where they are; a qcluster goes on with them, or run_due_reports --now."
+            self.stderr.write(here if options.get("now") else "Stopped watching. What was queued goes on.")
             raise SystemExit(1) from None
         if failed:
             raise SystemExit(1)
@@ -129,6 +127,11 @@ def _shown(cell: object) -> str:
             return cell.strftime("%Y-%m-%d %H:%M:%S %Z")
         case _:
             return str(cell)
+
+
+def unusable_database(error: Exception) -> str:
+    """A sentence instead of a traceback, for a database that is away or not migrated."""
+    return f"The database cannot be used: {error}. Is it running, and has 'manage.py migrate' been run?"
 
 
 def counted(number: int, thing: str) -> str:

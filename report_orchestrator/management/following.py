@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils.timezone import localtime
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
@@ -54,9 +55,9 @@ class FollowingCommand(OrchestratorCommand):
     ) -> Iterator[list[ReportRun]]:
         if options["now"]:
             return drive(run_ids, ports=ports, settings=settings, wait=time.sleep)
+        if run_ids and not ports.queue.workers_alive():
+            self.stderr.write("No qcluster answers yet. Start one with: python manage.py qcluster")
         if options["wait"]:
-            if not ports.queue.workers_alive():
-                self.stderr.write("No qcluster answers yet. Start one with: python manage.py qcluster")
             return follow(run_ids, wait=time.sleep)
         return iter([watch(run_ids)])
 
@@ -95,7 +96,7 @@ class FollowingCommand(OrchestratorCommand):
                     run.get_status_display(),
                     run.step,
                     run.seconds,
-                    run.error or run.results_path,
+                    _where_or_why(run),
                 )
                 for run in runs
             ]
@@ -103,8 +104,16 @@ class FollowingCommand(OrchestratorCommand):
         )
 
 
+def _where_or_why(run: ReportRun) -> str:
+    if run.status == Status.SUCCEEDED and run.schedule.problem:
+        return f"{run.results_path}\nIt ran by hand, but never will by itself: {run.schedule.problem}"
+    return run.error or run.results_path
+
+
 def _progress_line(run: ReportRun) -> str:
-    fireant = (
-        f", Fireant says {run.fireant_status}" if run.status == Status.DEFERRED and run.fireant_status else ""
-    )
-    return f"{time.strftime('%H:%M:%S')}  run {run.pk}  {run.report}: {run.get_status_display()} at {run.step}{fireant}"
+    said = ""
+    if run.status == Status.DEFERRED and run.fireant_status:
+        said = f", Fireant says {run.fireant_status}"
+    elif run.status == Status.UP_FOR_RETRY and run.wake_at is not None:
+        said = f" ({localtime(run.wake_at):%H:%M:%S}): {run.error}"
+    return f"{time.strftime('%H:%M:%S')}  run {run.pk}  {run.report}: {run.get_status_display()} at {run.step}{said}"

@@ -63,6 +63,15 @@ class Change:
     after: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A report that cannot run, and why."""
+
+    report: str
+    code: str
+    problem: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Discovery:
     """What one discovery found. `held_removals` names reports that are gone, kept until a person accepts it."""
@@ -70,6 +79,7 @@ class Discovery:
     examined: int = 0
     states: dict[str, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
     held_removals: list[str] = field(default_factory=list)
     dry_run: bool = False
 
@@ -96,6 +106,7 @@ class _Edits:
     source: ChangeSource
     overdue: list[ReportSchedule] = field(default_factory=list)
     """Reports as they were, with times that had come when they were edited."""
+    quarantined: list[Quarantined] = field(default_factory=list)
     fresh: list[ReportSchedule] = field(default_factory=list)
     edited: list[ReportSchedule] = field(default_factory=list)
     changes: list[tuple[ReportSchedule, Change]] = field(default_factory=list)
@@ -185,6 +196,7 @@ def _bring_in_step(
             opened = decide_before_edit(edits.overdue, now=edits.now, settings=in_force(get_settings()))
             ports.queue.ring(opened.run_ids[:RUNG_AT_ONCE])
     found.examined += len(chunk)
+    found.quarantined += edits.quarantined
     found.changes += [change for _row, change in edits.changes]
 
 
@@ -203,6 +215,10 @@ def _compare(
     """Notes what one report's row needs, and returns the state that the report is in."""
     definition = _define(summary, edits.now)
     report = describe_report(summary.key, definition.name)
+    if definition.problem:
+        edits.quarantined.append(
+            Quarantined(report=report, code=definition.problem_code, problem=definition.problem)
+        )
     if row is None:
         row = _new_row(summary, ports, edits.now)
         changes = _arrival(report, definition)

@@ -49,4 +49,4 @@ def follow(run_ids: Sequence[int], *, wait: Callable[[float], None]) -> Iterator
 
 def watch(run_ids: Sequence[int]) -> list[ReportRun]:
     """These runs as they stand, in the order of their ids."""
-    return list(ReportRun.objects.filter(pk__in=run_ids).order_by("pk"))
+    return list(ReportRun.objects.filter(pk__in=run_ids).select_related("schedule").order_by("pk"))

@@ -154,7 +154,7 @@ def _as_expected(console: Console, runs: Sequence[ReportRun], refused: dict[str,
     missing = {seed.name for seed in DISABLED_REPORTS} - refused.keys()
     stored = sum(run.status == Status.SUCCEEDED for run in runs)
     console.print(
-        f"{stored} results stored, {len(runs) - stored + len(refused)} reports refused with a reason, as seeded."
+        f"{stored} results stored; {len(runs) - stored} runs failed and {len(refused)} was refused, with reasons, as seeded."
     )
     return not wrong and not missing
 

@@ -15,7 +15,15 @@ INSTALLED_APPS = [
     "report_orchestrator",
     "django_q",
 ]
-DATABASES = {"default": env.db("DATABASE_URL")}
+DATABASES = {
+    "default": {**env.db("DATABASE_URL"), "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20}}
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": env.str("CACHE_DIR", default="var/cache"),
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "Europe/Amsterdam"

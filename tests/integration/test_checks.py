@@ -312,6 +312,21 @@ class TestQueue:
         for key in ("ack_failures", "max_attempts", "catch_up", "name", "retry", "orm"):
             assert [message for message in messages if f"Set '{key}': " in (message.hint or "")]
 
+    def test_w107_sqlite_that_is_fit_for_one_process_only(
+        self, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sqlite = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}
+        for name, value in sqlite.items():
+            monkeypatch.setitem(settings.DATABASES["default"], name, value)
+        message, hint = only(ours(), "W107")
+        assert "DATABASES['default']" in message
+        assert "'transaction_mode': 'IMMEDIATE'" in hint
+
+    def test_w108_a_cache_that_processes_do_not_share(self, settings: DjangoSettings) -> None:
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+        message, _hint = only(ours(), "W108")
+        assert "CACHES['default']" in message
+
     @pytest.mark.parametrize("setting", ["POLL_INTERVAL_SECONDS", "CRON_SENSOR_INTERVAL_SECONDS"])
     def test_w105_ticks_slower_than_asked_for(self, settings: DjangoSettings, setting: str) -> None:
         assert with_cluster(settings, broker_class=None) == []

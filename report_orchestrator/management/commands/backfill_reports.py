@@ -52,8 +52,10 @@ exit status: 0 well, 1 a run failed, 2 used wrongly"""
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Plans, then opens and follows."""
-        if options["until"] < options["since"] or options["limit_in_flight"] < 1:
-            self.used_wrongly("--from must not be after --to, and --limit-in-flight must be 1 or more.")
+        if options["until"] < options["since"]:
+            self.used_wrongly("--from must not be after --to.")
+        if options["limit_in_flight"] < 1:
+            self.used_wrongly("--limit-in-flight must be 1 or more.")
         zone = timezone.get_default_timezone()
         until = datetime.combine(options["until"] + timedelta(days=1), clock_time(), tzinfo=zone)
         planned = plan_backfill(

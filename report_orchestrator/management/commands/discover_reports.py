@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import Json
 from report_orchestrator.management.base import OrchestratorCommand, counted
+from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force, sync_schedules
 from report_orchestrator.services.discovery import Change, Discovery, discover
@@ -61,6 +62,9 @@ exit status: 0 well, 1 removals are held for a person (or it failed), 2 used wro
                 for change in found.changes
             ],
         )
+        told = {change.report for change in found.changes if change.kind == ChangeKind.QUARANTINED}
+        known = [one for one in found.quarantined if one.report not in told]
+        self.table("", ("cannot run", "why, and what to do"), [(one.report, one.problem) for one in known])
         states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items())) or "none"
         dry = " Nothing was written (--dry-run)." if found.dry_run else ""
         changed = f"{counted(len(found.changes), 'change')}." if found.changes else "Nothing changed."

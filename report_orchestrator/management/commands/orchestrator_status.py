@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from report_orchestrator.conf import Settings
+from report_orchestrator.domain.runs import Status
 from report_orchestrator.management.base import OrchestratorCommand
+from report_orchestrator.models.runs import STATUS_LABELS
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.overview import Overview, overview
@@ -39,16 +41,21 @@ exit status: 0 well, 1 it failed, 2 used wrongly"""
                 ("approach", in_force(settings).scheduling_approach),
                 ("reports", _counted(picture.reports)),
                 ("paused", "all of them" if picture.all_paused else picture.paused or "none"),
-                ("runs under way", _counted(picture.live_runs)),
-                ("runs ended in 24 h", _counted(picture.ended_last_day)),
+                ("runs under way", _counted(_in_words(picture.live_runs))),
+                ("runs ended in 24 h", _counted(_in_words(picture.ended_last_day))),
                 ("oldest run under way", picture.oldest_live_run),
-                ("most overdue", picture.most_overdue),
+                ("most overdue", picture.most_overdue and f"{picture.most_overdue.total_seconds():.0f} s"),
                 ("workers alive", picture.workers_alive or "none: start one with python manage.py qcluster"),
                 ("last tick", picture.last_tick or "never"),
                 ("last discovery", picture.last_discovery or "never: run python manage.py discover_reports"),
             ],
         )
         self.table("", ("due next", "at"), picture.next_due)
+
+
+def _in_words(counts: Mapping[str, int]) -> dict[str, int]:
+    """Statuses as the admin calls them."""
+    return {str(STATUS_LABELS[Status(status)]): count for status, count in counts.items()}
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.management.base import CommandError
+from django.db import OperationalError, ProgrammingError
 from django_q.management.commands import qcluster
 
 from report_orchestrator.conf import get_settings
 from report_orchestrator.exceptions import OrchestratorError
+from report_orchestrator.management.base import unusable_database
 from report_orchestrator.services.approaches import sync_schedules
 from report_orchestrator.wiring import get_ports
 
@@ -28,6 +30,8 @@ class Command(qcluster.Command):  # type: ignore[misc]  # django-q2 has no types
             sync_schedules(ports=get_ports(), settings=get_settings())
         except OrchestratorError as error:
             raise CommandError(error.message, returncode=1) from error
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(unusable_database(error), returncode=1) from error
         if "fork" not in get_all_start_methods():
             super().handle(*args, **options)
             return
