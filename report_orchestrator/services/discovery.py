@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 
 from django.db import transaction
 from django.db.models import Max
 
 from report_orchestrator.conf import get_settings
-from report_orchestrator.domain.reports import Json, ReportSummary, describe_report, single_event_kind
-from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
+from report_orchestrator.domain.reports import Json, ReportSummary, describe_report
 from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
 from report_orchestrator.services.approaches import in_force, reconcile_soon
+from report_orchestrator.services.definitions import Change, Definition, arrival, define, differences
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, decide_before_edit
-from report_orchestrator.services.timing import first_run_at
 
 CHUNK = 1000
 GUARDED_SHARE = 0.2
@@ -35,7 +33,7 @@ STAMP_OVERLAP = timedelta(seconds=30)
 
 DISCOVERY_MARK = "discovery"
 MUTEX = "mutex: discovery"
-LONGEST_KEY = LONGEST_CRON = 200
+LONGEST_KEY = 200
 
 _COLUMNS = (
     "name",
@@ -51,16 +49,6 @@ _COLUMNS = (
     "host_updated_at",
     "changed_at",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One difference of one report, before it is a row."""
-
-    kind: ChangeKind
-    report: str
-    before: Mapping[str, Json] = field(default_factory=dict)
-    after: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +70,6 @@ class Discovery:
     quarantined: list[Quarantined] = field(default_factory=list)
     held_removals: list[str] = field(default_factory=list)
     dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """How a report is defined now, and what follows for its schedule."""
-
-    name: str
-    cron: str
-    timezone: str
-    priority: int
-    state: ScheduleState
-    problem_code: str = ""
-    problem: str = ""
-    next_run_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,7 +187,7 @@ def _compare(
     summary: ReportSummary, row: ReportSchedule | None, ports: Ports, edits: _Edits
 ) -> ScheduleState:
     """Notes what one report's row needs, and returns the state that the report is in."""
-    definition = _define(summary, edits.now)
+    definition = define(summary, edits.now)
     report = describe_report(summary.key, definition.name)
     if definition.problem:
         edits.quarantined.append(
@@ -221,15 +195,15 @@ def _compare(
         )
     if row is None:
         row = _new_row(summary, ports, edits.now)
-        changes = _arrival(report, definition)
+        changes = arrival(report, definition)
         edits.fresh.append(row)
     else:
-        changes = _differences(row, definition, report)
+        changes = differences(row, definition, report)
         unseen = (row.host_updated_at, row.overlap) != (summary.updated_at, summary.overlap)
         if changes or unseen:
             edits.edited.append(row)
     if changes:
-        if row.pk and row.state == ScheduleState.ACTIVE and row.next_run_at and row.next_run_at <= edits.now:
+        if row.pk and row.next_run_at and row.next_run_at <= edits.now and _is_retimed(row, definition):
             edits.overdue.append(copy(row))
         _apply(row, definition, edits.now)
     row.overlap = summary.overlap
@@ -248,106 +222,13 @@ def _new_row(summary: ReportSummary, ports: Ports, now: datetime) -> ReportSched
     )
 
 
-def _define(summary: ReportSummary, now: datetime) -> Definition:
-    """What the scheduler may do with a report, and when it is due next after `now`."""
-    definition = partial(
-        Definition,
-        name=summary.name[:500],
-        cron=summary.cron[:200],
-        timezone=summary.timezone[:64],
-        priority=summary.priority,
-    )
-    if not summary.enabled:
-        return definition(state=ScheduleState.DISABLED)
-    report = describe_report(summary.key, summary.name)
-    try:
-        single_event_kind(report, summary.event_kinds)
-        if not summary.cron:
-            return definition(state=ScheduleState.UNSCHEDULED)
-        if len(summary.cron) > LONGEST_CRON:
-            raise InvalidCronError(
-                f"{report} has a cron of more than {LONGEST_CRON} characters. Write it shorter, with ranges and steps."
-            )
-        due = first_run_at(summary.cron, summary.timezone, report=report, after=now)
-    except InvalidReportError as error:
-        return definition(
-            state=ScheduleState.QUARANTINED,
-            problem_code=error.code,
-            problem=error.message,
-        )
-    return definition(state=ScheduleState.ACTIVE, next_run_at=due)
-
-
-def _arrival(report: str, definition: Definition) -> list[Change]:
-    after: dict[str, Json] = {
-        "name": definition.name,
-        "cron": definition.cron,
-        "state": definition.state.value,
-    }
-    changes = [Change(kind=ChangeKind.NEW, report=report, after=after)]
-    if definition.state == ScheduleState.QUARANTINED:
-        changes.append(_quarantined(report, definition))
-    return changes
-
-
-def _quarantined(report: str, definition: Definition, before: Mapping[str, Json] | None = None) -> Change:
-    return Change(
-        kind=ChangeKind.QUARANTINED,
-        report=report,
-        before=before or {},
-        after={"problem_code": definition.problem_code, "problem": definition.problem},
-    )
-
-
-def _differences(row: ReportSchedule, definition: Definition, report: str) -> list[Change]:
-    if row.state == ScheduleState.REMOVED:
-        return _arrival(report, definition)
-    changes = [
-        Change(kind=kind, report=report, before=before, after=after)
-        for kind, names in (
-            (ChangeKind.RENAMED, ("name",)),
-            (ChangeKind.RETIMED, ("cron", "timezone")),
-            (ChangeKind.REPRIORITISED, ("priority",)),
-        )
-        for before, after in [_changed_fields(row, definition, names)]
-        if before
-    ]
-    return changes + _state_changes(row, definition, report)
-
-
-def _changed_fields(
-    row: ReportSchedule, definition: Definition, names: Sequence[str]
-) -> tuple[dict[str, Json], dict[str, Json]]:
-    differing = [name for name in names if getattr(row, name) != getattr(definition, name)]
-    return (
-        {name: getattr(row, name) for name in differing},
-        {name: getattr(definition, name) for name in differing},
-    )
-
-
-def _state_changes(row: ReportSchedule, definition: Definition, report: str) -> list[Change]:
-    changes: list[Change] = []
-    states: tuple[dict[str, Json], dict[str, Json]] = (
-        {"state": row.state},
-        {"state": definition.state.value},
-    )
-    was_disabled = row.state == ScheduleState.DISABLED
-    if was_disabled != (definition.state == ScheduleState.DISABLED):
-        kind = ChangeKind.ENABLED if was_disabled else ChangeKind.DISABLED
-        changes.append(Change(kind=kind, report=report, before=states[0], after=states[1]))
-    if definition.problem != row.problem:
-        before: dict[str, Json] = {"problem_code": row.problem_code, "problem": row.problem}
-        if definition.problem:
-            changes.append(_quarantined(report, definition, before if row.problem else None))
-        elif not changes:
-            changes.append(Change(kind=ChangeKind.REPAIRED, report=report, before=before, after=states[1]))
-    return changes
+def _is_retimed(row: ReportSchedule, definition: Definition) -> bool:
+    return any(getattr(row, name) != getattr(definition, name) for name in ("cron", "timezone", "state"))
 
 
 def _apply(row: ReportSchedule, definition: Definition, now: datetime) -> None:
     """Writes a definition on its row. A new time never fires for times before the edit was noticed."""
-    timed = ("cron", "timezone", "state")
-    retimed = any(getattr(row, name) != getattr(definition, name) for name in timed)
+    retimed = _is_retimed(row, definition)
     for name in ("name", "cron", "timezone", "priority", "state", "problem_code", "problem"):
         setattr(row, name, getattr(definition, name))
     if retimed:

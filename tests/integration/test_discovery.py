@@ -270,3 +270,12 @@ def test_an_old_definition_that_cannot_be_read_does_not_undo_the_edit(fakes: Fak
     fakes.reports.change("1", cron="30 5 * * *")
     refresh(["1"], ports=fakes.ports)
     assert (row().state, row().cron) == ("active", "30 5 * * *")
+
+
+def test_a_new_name_alone_leaves_what_is_due_to_the_tick(fakes: FakePorts) -> None:
+    known(fakes)
+    fakes.clock.advance(hours=1, seconds=10)
+    fakes.reports.change("1", name="Renamed")
+    refresh(["1"], ports=fakes.ports)
+    assert not ReportRun.objects.exists()
+    assert row().next_run_at == START + timedelta(hours=1)

@@ -13,7 +13,8 @@ from report_orchestrator.management.base import OrchestratorCommand, counted
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force, sync_schedules
-from report_orchestrator.services.discovery import Change, Discovery, discover
+from report_orchestrator.services.definitions import Change
+from report_orchestrator.services.discovery import Discovery, discover
 
 
 class Command(OrchestratorCommand):
