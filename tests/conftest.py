@@ -14,6 +14,8 @@ from report_orchestrator.testing import FakePorts
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
+REDIS_DB = os.environ.get("TEST_REDIS_DB", "9")
+"""The database that tests empty: two runs of the tests at once need two."""
 
 
 def missing(service: str, error: Exception) -> None:
@@ -39,14 +41,14 @@ def postgres_url() -> str:
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """The address of a Redis server, with a database of its own for tests."""
-    client = redis.Redis.from_url(f"{REDIS}/9", socket_connect_timeout=3)
+    client = redis.Redis.from_url(f"{REDIS}/{REDIS_DB}", socket_connect_timeout=3)
     try:
         client.ping()
     except redis.ConnectionError as error:
         missing("Redis", error)
     finally:
         client.close()
-    return f"{REDIS}/9"
+    return f"{REDIS}/{REDIS_DB}"
 
 
 @pytest.fixture
