@@ -4,7 +4,7 @@ Errors: E001 no settings, E002 unknown key, E003 unreadable value, E004 a model 
 E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing, E009 no time zones.
 Warnings: W101 order of the apps, W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine,
 W105 ticks slower than asked for, W106 a lease shorter than the time-outs that it must outlast,
-W107 SQLite for one process only, W108 a cache that is not shared.
+W107 SQLite for one process only, W108 a cache that is not shared, W109 a single worker.
 """
 
 from __future__ import annotations
@@ -238,7 +238,14 @@ def check_queue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
                 id="report_orchestrator.E008",
             )
         ]
-    return [*_order(), *_cluster_settings(), *_ticking(), *_sqlite_options(), *_private_cache()]
+    return [
+        *_order(),
+        *_cluster_settings(),
+        *_ticking(),
+        *_sqlite_options(),
+        *_private_cache(),
+        *_single_worker(),
+    ]
 
 
 def _order() -> Iterator[CheckMessage]:
@@ -300,6 +307,15 @@ def _private_cache() -> Iterator[CheckMessage]:
             f"CACHES['{alias}'] is a memory of each process's own: nobody sees whether workers are alive.",
             hint="Use a cache that processes share, such as FileBasedCache, DatabaseCache or RedisCache.",
             id="report_orchestrator.W108",
+        )
+
+
+def _single_worker() -> Iterator[CheckMessage]:
+    if (getattr(django_settings, "Q_CLUSTER", None) or {}).get("workers") == 1:
+        yield Warning(
+            "Q_CLUSTER has one worker: while it downloads a large result nothing else is done, not even a tick.",
+            hint="Set 'workers' to 2 or more in Q_CLUSTER; downloads that last then leave one of them free.",
+            id="report_orchestrator.W109",
         )
 
 

@@ -231,6 +231,8 @@ class Settings:
     retry_backoff: timedelta = _spec(_seconds(least=0.1), 10)
     lease: timedelta = _spec(_seconds(least=5), 120)
     shutdown_grace: timedelta = _spec(_seconds(), 20)
+    keep_runs_days: int = _spec(_whole(), 400)
+    keep_payloads_days: int = _spec(_whole(), 90)
 
     configure_logging: bool = _spec(_flag, default=True)
     log_level: str = _spec(_one_of("debug", "info", "warning", "error", "critical"), "info")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
 
 class OrchestratorError(Exception):
@@ -99,6 +99,16 @@ class LedgerError(OrchestratorError):
     """The host's own job table cannot take the record as configured. A person must look."""
 
     code = "job_record"
+
+
+class GaveWayError(OrchestratorError):
+    """A download left its worker to others. Nobody's failure: the run goes on by itself, at `until` at the earliest."""
+
+    code = "gave_way"
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class NotPossibleError(OrchestratorError):

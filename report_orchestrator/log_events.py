@@ -29,6 +29,7 @@ _WARNINGS = frozenset(
         "report_key_too_long",
         "times_beyond_lookback",
         "circuit_opened",
+        "clock_set_back",
     }
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

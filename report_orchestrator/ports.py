@@ -197,7 +197,15 @@ class TaskQueue(Protocol):
         ...
 
     def workers_alive(self) -> int:
-        """How many worker processes report themselves."""
+        """How many worker processes report themselves, of all clusters. 0 where they have no cache in common."""
+        ...
+
+    def workers_configured(self) -> int:
+        """How many worker processes a cluster with this process's settings has."""
+        ...
+
+    def forget_failures(self, *, before: datetime, most: int) -> int:
+        """Removes what the queue still keeps of our messages that ended before then; returns how many, `most` at a time."""
         ...
 
 

@@ -254,6 +254,14 @@ class FakeQueue:
         """As many as the test says."""
         return self.workers
 
+    def workers_configured(self) -> int:
+        """One."""
+        return 1
+
+    def forget_failures(self, *, before: datetime, most: int) -> int:
+        """Nothing: it keeps none."""
+        return 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakePorts:

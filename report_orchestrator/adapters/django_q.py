@@ -7,7 +7,8 @@ from datetime import datetime
 
 from django.db import router, transaction
 from django.utils import timezone
-from django_q.models import Schedule
+from django_q.conf import Conf
+from django_q.models import Schedule, Task
 from django_q.status import Stat
 from django_q.tasks import async_task
 
@@ -89,6 +90,17 @@ class DjangoQ:
     def workers_alive(self) -> int:
         """The workers of all clusters that have reported in the last seconds."""
         return sum(len(stat.workers) for stat in Stat.get_all())
+
+    def workers_configured(self) -> int:
+        """What `Q_CLUSTER` says, or Django-Q's own default."""
+        return int(Conf.WORKERS)
+
+    def forget_failures(self, *, before: datetime, most: int) -> int:
+        """Removes failures of ours: those of the host's own tasks are the host's."""
+        ours = Task.objects.filter(func__startswith=TASKS, stopped__lt=_stored(before))
+        keys = list(ours.values_list("pk", flat=True)[:most])
+        Task.objects.filter(pk__in=keys).delete()
+        return len(keys)
 
 
 def _stored(instant: datetime | None) -> datetime | None:

@@ -30,7 +30,9 @@ class MarkQuerySet(models.QuerySet["Mark"]):
 
     def note(self, name: str, *, now: datetime, detail: dict[str, object] | None = None) -> None:
         """Notes that something happened now."""
-        self.update_or_create(name=name, defaults={"marked_at": now, "detail": detail or {}})
+        noted = {"marked_at": now, "detail": detail or {}}
+        if not self.filter(name=name).update(**noted):
+            self.update_or_create(name=name, defaults=noted)
 
     def hold(self, name: str, *, now: datetime) -> None:
         """Waits for the row called `name` and keeps it until the surrounding transaction ends: a mutex over all processes.

@@ -202,6 +202,7 @@ class ReportRun(models.Model):
             models.Index(fields=["schedule", "-scheduled_for"], name="ro_run_history_idx"),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
             models.Index(fields=["fireant_job_id"], name="ro_run_job_idx"),
+            models.Index(fields=["ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

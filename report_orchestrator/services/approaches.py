@@ -155,7 +155,7 @@ class Bell:
 
 
 SHORTEST_BELL = timedelta(seconds=1)
-LONGEST_UPKEEP = timedelta(seconds=5)
+LONGEST_UPKEEP = timedelta(seconds=3)
 """Upkeep looks at two indexes; this often it costs next to nothing, and a retry is never much later than it was due."""
 
 

@@ -25,6 +25,7 @@ from report_orchestrator.domain.runs import (
 from report_orchestrator.exceptions import LeaseLostError
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Ports
+from report_orchestrator.services import downloads
 from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.gate import admits, closed_steps, weigh
 from report_orchestrator.services.outcomes import Lease, commit, hand_back, held, outcome_of
@@ -41,26 +42,29 @@ def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetim
 
     Returns how many runs it moved.
     """
-    moved = int(run_id is not None and advance(run_id, ports=ports, settings=settings))
+    moved = int(run_id is not None and advance(run_id, ports=ports, settings=settings, in_worker=True))
     while (now := ports.clock()) < until:
         open_to_all = ReportRun.objects.claimable(now).exclude(step__in=closed_steps(now, settings))
         candidates = list(open_to_all.values_list("pk", flat=True)[:CANDIDATES])
-        won = sum(advance(pk, ports=ports, settings=settings) for pk in candidates)
+        won = sum(advance(pk, ports=ports, settings=settings, in_worker=True) for pk in candidates)
         moved += won
         if not won:
             break
     return moved
 
 
-def advance(run_id: int, *, ports: Ports, settings: Settings) -> bool:
-    """Takes a run as far as it can go without waiting. False where there was nothing to take: the message was late or doubled."""
-    lease = _claim(run_id, ports=ports, settings=settings)
+def advance(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool = False) -> bool:
+    """Takes a run as far as it can go without waiting. False where there was nothing to take: the message was late or doubled.
+
+    A download that lasts gives way to others `in_worker`, where it would take the place of work that cannot wait.
+    """
+    lease = _claim(run_id, ports=ports, settings=settings, in_worker=in_worker)
     if lease is None:
         return False
     try:
         while lease.run.status == Status.RUNNING:
             step = Step(lease.run.step)
-            outcome = _perform(lease, ports)
+            outcome = _perform(lease, ports, in_worker=in_worker)
             commit(lease, weigh(step, outcome, now=ports.clock(), settings=settings))
     except LeaseLostError:
         run_event("lease_lost", lease.run, worker=lease.run.worker)
@@ -70,12 +74,15 @@ def advance(run_id: int, *, ports: Ports, settings: Settings) -> bool:
     return True
 
 
-def _claim(run_id: int, *, ports: Ports, settings: Settings) -> Lease | None:
+def _claim(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool) -> Lease | None:
     now = ports.clock()
     run = ReportRun.objects.filter(pk=run_id).first()
     if run is None or not run.is_claimable(now) or ReportRun.objects.waits_in_line(run):
         return None
     try:
+        if in_worker and downloads.stays_out(run, ports=ports):
+            run.write(wake_at=now + downloads.PAUSE)
+            return None
         with transaction.atomic(using=database()):
             return _take(run, now=now, ports=ports, settings=settings)
     except LeaseLostError:
@@ -163,8 +170,9 @@ def lease_token() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
 
-def _perform(lease: Lease, ports: Ports) -> Outcome:
-    context = StepContext(ports=ports, keep_lease=lease.keep)
+def _perform(lease: Lease, ports: Ports, *, in_worker: bool) -> Outcome:
+    keep_lease = downloads.considerate(lease, ports=ports).keep if in_worker else lease.keep
+    context = StepContext(ports=ports, keep_lease=keep_lease)
     return outcome_of(
         lambda: STEPS[Step(lease.run.step)](lease.run, context), run=lease.run, settings=lease.settings
     )

@@ -9,23 +9,29 @@ from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import sync_if_stale
+from report_orchestrator.services.clock_changes import follow_clock
 from report_orchestrator.services.gate import closed_steps
 from report_orchestrator.services.polling import poll_due
+from report_orchestrator.services.pruning import prune_if_due
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, on_time, open_due_runs
 
 TICK_MARK = "tick"
 POLLER_MARK = "poller"
+PRUNING = timedelta(seconds=5)
+"""The longest that a tick may spend on what is old; an hour later the next one goes on."""
 PATIENCE = timedelta(seconds=10)
 """A run queued for longer than this lost its bell, or waits behind others: ringing again costs little."""
 
 
 def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     """One round of upkeep. Any number of clusters may tick at once."""
+    follow_clock(TICK_MARK, now=ports.clock())
     Mark.objects.note(TICK_MARK, now=ports.clock())
     ring_startable(ports=ports, settings=settings)
     open_overlooked(ports=ports, settings=settings)
     poll_as_one(ports=ports, settings=settings, until=until)
     sync_if_stale(ports=ports, settings=settings)
+    prune_if_due(ports=ports, settings=settings, until=min(until, ports.clock() + PRUNING))
     Mark.objects.note(TICK_MARK, now=ports.clock())
 
 

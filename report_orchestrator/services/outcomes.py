@@ -27,6 +27,7 @@ from report_orchestrator.domain.runs import (
     transition,
 )
 from report_orchestrator.exceptions import (
+    GaveWayError,
     LeaseLostError,
     OrchestratorError,
     SubmissionUnknownError,
@@ -73,18 +74,8 @@ def outcome_of(step: Callable[[], Outcome], *, run: ReportRun, settings: Setting
         return step()
     except LeaseLostError:
         raise
-    except SubmissionUnknownError as error:
-        if settings.fireant_on_unknown == "hold":
-            return held(run)
-        return _retryable(error, settings)
-    except TransientError as error:
-        return _retryable(error, settings)
     except OrchestratorError as error:
-        return Failed(
-            code=error.code,
-            error=settings.masked(error.message),
-            traceback=settings.masked(traceback.format_exc()),
-        )
+        return _foreseen(error, run, settings)
     except Exception as error:  # noqa: BLE001 - recorded on the run, with its traceback
         sent = run.step == Step.EXTERNAL_JOB_SUBMISSION
         if sent and settings.fireant_on_unknown == "hold":
@@ -94,6 +85,22 @@ def outcome_of(step: Callable[[], Outcome], *, run: ReportRun, settings: Setting
             error=settings.masked(f"{type(error).__name__}: {error}"),
             traceback=settings.masked(traceback.format_exc()),
         )
+
+
+def _foreseen(error: OrchestratorError, run: ReportRun, settings: Settings) -> Outcome:
+    match error:
+        case SubmissionUnknownError() if settings.fireant_on_unknown == "hold":
+            return held(run)
+        case TransientError():
+            return _retryable(error, settings)
+        case GaveWayError():
+            return Postponed(code=error.code, error=error.message, until=error.until)
+        case _:
+            return Failed(
+                code=error.code,
+                error=settings.masked(error.message),
+                traceback=settings.masked(traceback.format_exc()),
+            )
 
 
 def _retryable(error: TransientError, settings: Settings) -> Retryable:

@@ -359,14 +359,14 @@ class TestTickingBroker:
             pull(one)
             pull(other)
         assert bell_counts() == {"tick": 1, "cron_sensor": 1}
-        clock.advance(seconds=4.9)
+        clock.advance(seconds=2.9)
         pull(other)
         assert bell_counts() == {"tick": 1, "cron_sensor": 1}
         clock.advance(seconds=0.1)
         pull(other)
         pull(one)
         assert bell_counts() == {"tick": 2, "cron_sensor": 1}
-        clock.advance(seconds=55)
+        clock.advance(seconds=57)
         pull(one)
         pull(other)
         assert bell_counts() == {"tick": 3, "cron_sensor": 2}

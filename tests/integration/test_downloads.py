@@ -1,0 +1,143 @@
+"""Downloads that last leave a worker for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from report_orchestrator.domain.runs import Status, Step, StepResult
+from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.services.downloads import PAUSE
+from report_orchestrator.services.driving import drive
+from report_orchestrator.services.execution import advance, work
+from report_orchestrator.testing import FakePorts
+from tests.conftest import SettingsFactory
+from tests.integration.conftest import NewRun
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SETTINGS = SettingsFactory.make()
+
+
+def bytes_take(fakes: FakePorts, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every result comes in three pieces, each after so many seconds."""
+
+    @contextmanager
+    def results(_job_id: str) -> Iterator[Iterator[bytes]]:
+        def pieces() -> Iterator[bytes]:
+            for piece in (b"{", b"  ", b"}"):
+                fakes.clock.advance(seconds=seconds)
+                yield piece
+
+        yield pieces()
+
+    monkeypatch.setattr(type(fakes.fireant), "results", lambda _self, job_id: results(job_id))
+
+
+def downloading(new_run: NewRun, fakes: FakePorts) -> ReportRun:
+    """A run whose download another worker began just now."""
+    run = new_run()
+    now = fakes.clock()
+    run.write(
+        status=Status.RUNNING.value,
+        step=Step.RESULTS_STORAGE.value,
+        worker="elsewhere",
+        wake_at=now + timedelta(hours=1),
+        started_at=now,
+        attempt=1,
+    )
+    RunStep.objects.create(run=run, step=run.step, attempt=1, started_at=now)
+    return run
+
+
+def work_on(run: ReportRun, fakes: FakePorts) -> ReportRun:
+    advance(run.pk, ports=fakes.ports, settings=SETTINGS, in_worker=True)
+    run.refresh_from_db()
+    return run
+
+
+@pytest.fixture
+def slow(fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads of half a minute, two workers."""
+    bytes_take(fakes, 10, monkeypatch)
+    fakes.queue.workers = 2
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_last_free_worker_is_given_back(new_run: NewRun, fakes: FakePorts) -> None:
+    downloading(new_run, fakes)
+    run = work_on(new_run(), fakes)
+    assert (run.status, run.step, run.error_code, run.failures, run.crashes) == (
+        Status.UP_FOR_RETRY,
+        Step.RESULTS_STORAGE,
+        "gave_way",
+        0,
+        0,
+    )
+    assert run.wake_at == fakes.clock() + PAUSE
+    assert fakes.store.files == {}
+    assert list(run.steps.order_by("pk").values_list("result", flat=True))[-1] == StepResult.RETRIED
+
+
+@pytest.mark.usefixtures("slow")
+def test_one_that_gave_way_does_not_begin_again_while_there_is_no_place(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    other = downloading(new_run, fakes)
+    run = work_on(new_run(), fakes)
+    attempts = run.attempt
+    fakes.clock.advance(seconds=PAUSE.total_seconds())
+    run = work_on(run, fakes)
+    assert (run.status, run.attempt, run.wake_at) == (
+        Status.UP_FOR_RETRY,
+        attempts,
+        fakes.clock() + PAUSE,
+    )
+    other.write(status=Status.QUEUED.value, worker="")
+    fakes.clock.advance(seconds=PAUSE.total_seconds())
+    run = work_on(run, fakes)
+    assert run.status == Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_one_lasting_download_is_always_allowed_and_others_while_a_worker_is_left(
+    workers: int, new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.queue.workers = workers
+    if workers == 3:
+        downloading(new_run, fakes)
+    assert work_on(new_run(), fakes).status == Status.SUCCEEDED
+
+
+def test_a_short_download_takes_any_worker(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bytes_take(fakes, 1, monkeypatch)
+    fakes.queue.workers = 2
+    downloading(new_run, fakes)
+    assert work_on(new_run(), fakes).status == Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_run_that_is_driven_by_hand_holds_no_worker_and_gives_no_way(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    downloading(new_run, fakes)
+    run = new_run()
+    wait: Callable[[float], None] = lambda seconds: pytest.fail(f"it waits for {seconds} s")  # noqa: E731
+    [*_rounds, [ended]] = drive([run.pk], ports=fakes.ports, settings=SETTINGS, wait=wait)
+    assert ended.status == Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_worker_that_gave_way_goes_on_with_other_work(new_run: NewRun, fakes: FakePorts) -> None:
+    downloading(new_run, fakes)
+    lasting, other = new_run(), new_run()
+    other.write(step=Step.LOCAL_JOB_RECORD.value, fireant_job_id="7")
+    moved = work(lasting.pk, ports=fakes.ports, settings=SETTINGS, until=fakes.clock() + timedelta(minutes=5))
+    other.refresh_from_db()
+    assert moved == 2
+    assert other.step == Step.RESULTS_STORAGE
