@@ -17,6 +17,8 @@ from report_orchestrator.services.scheduling import RUNG_AT_ONCE, on_time, open_
 
 TICK_MARK = "tick"
 POLLER_MARK = "poller"
+KEEP_TURN_EVERY = timedelta(seconds=2)
+"""How often the poller renews its turn; a batch may come in between, which a lease outlasts anyway."""
 PRUNING = timedelta(seconds=5)
 """The longest that a tick may spend on what is old; an hour later the next one goes on."""
 PATIENCE = timedelta(seconds=10)
@@ -65,7 +67,7 @@ def ring_startable(*, ports: Ports, settings: Settings) -> int:
 def poll_as_one(*, ports: Ports, settings: Settings, until: datetime) -> int:
     """Polls unless another worker is polling already, so that slow answers never take all workers.
 
-    The turn is held as a run is, by a lease that is renewed before every batch: a poller that died is missed for no longer.
+    The turn is held as a run is, by a lease that is renewed between batches: a poller that died is missed for no longer.
     """
     now = ports.clock()
     if not ReportRun.objects.pollable(now).exists():
@@ -73,9 +75,14 @@ def poll_as_one(*, ports: Ports, settings: Settings, until: datetime) -> int:
     if not Mark.objects.win(POLLER_MARK, now=now, until=now + settings.lease):
         return 0
 
+    kept_at = now
+
     def keep_turn() -> None:
-        Mark.objects.filter(name=POLLER_MARK).update(due_at=ports.clock() + settings.lease)
-        Mark.objects.note(TICK_MARK, now=ports.clock())
+        nonlocal kept_at
+        if ports.clock() - kept_at >= KEEP_TURN_EVERY:
+            kept_at = ports.clock()
+            Mark.objects.filter(name=POLLER_MARK).update(due_at=kept_at + settings.lease)
+            Mark.objects.note(TICK_MARK, now=kept_at)
 
     try:
         return poll_due(ports=ports, settings=settings, until=until, before_batch=keep_turn)

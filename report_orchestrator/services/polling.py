@@ -40,6 +40,9 @@ from report_orchestrator.services.pipeline import judge
 ROUNDS = 2
 """Polls that one thread makes in a batch: even where each of them times out, the batch ends within its runs' leases."""
 
+NEIGHBOURS = 64
+"""How many runs go back to sleep for the same time."""
+
 
 def poll_due(
     *, ports: Ports, settings: Settings, until: datetime, before_batch: Callable[[], None] | None = None
@@ -178,8 +181,8 @@ def _record_poll(run: ReportRun, outcome: Outcome, *, ports: Ports, settings: Se
 def _wait_on(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> None:
     """Puts the runs that still wait back to sleep, a few neighbours at a time so that they drift apart."""
     now = ports.clock()
-    for start in range(0, len(runs), 50):
-        bunch = runs[start : start + 50]
+    for start in range(0, len(runs), NEIGHBOURS):
+        bunch = runs[start : start + NEIGHBOURS]
         ReportRun.objects.filter(
             pk__in=[run.pk for run in bunch], worker=bunch[0].worker, status=Status.RUNNING
         ).update(
