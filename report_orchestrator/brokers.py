@@ -20,7 +20,12 @@ from report_orchestrator.adapters.database import database_clock
 from report_orchestrator.adapters.django_q import send
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import Mark
-from report_orchestrator.services.approaches import bells, in_force
+from report_orchestrator.services.approaches import Bell, bells, in_force
+
+AFTER_AN_ERROR = 5.0
+"""Seconds in which the ticks are not looked at when the database was away."""
+MARGIN = 0.01
+"""Seconds behind a turn, so that the look at it does not come a moment too early."""
 
 logger = logging.getLogger("report_orchestrator.brokers")
 
@@ -43,15 +48,19 @@ class TickingMixin:
         """
         try:
             close_old_connections()
-            bell_list = bells(in_force(get_settings()))
-            for bell in bell_list:
-                now = database_clock()
-                if Mark.objects.win(bell.mark, now=now, until=now + bell.interval):
-                    send(bell.task, name=bell.name)
+            return min(_ring_if_due(bell) for bell in bells(in_force(get_settings())))
         except Error:
             logger.warning("the ticks could not be looked at", exc_info=True)
-            return 5.0
-        return min(bell.interval.total_seconds() for bell in bell_list) / 2
+            return AFTER_AN_ERROR
+
+
+def _ring_if_due(bell: Bell) -> float:
+    """Rings where this pusher wins the turn; returns the seconds until the next one."""
+    now = database_clock()
+    following = bell.turn_after(now)
+    if Mark.objects.win(bell.mark, now=now, until=following):
+        send(bell.task, name=bell.name)
+    return (following - now).total_seconds() + MARGIN
 
 
 def ticking_broker(list_key: str | None = None) -> Broker:

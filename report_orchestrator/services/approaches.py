@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -153,7 +153,12 @@ class Bell:
         """The name of the turn that all pushers compete for."""
         return f"bell: {self.task}"
 
+    def turn_after(self, now: datetime) -> datetime:
+        """The next whole multiple of the interval: a bell of five seconds rings on the minute too, when reports are due."""
+        return now + self.interval - (now - EPOCH) % self.interval
 
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORTEST_BELL = timedelta(seconds=1)
 LONGEST_UPKEEP = timedelta(seconds=3)
 """Upkeep looks at two indexes; this often it costs next to nothing, and a retry is never much later than it was due."""

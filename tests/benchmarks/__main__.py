@@ -16,12 +16,15 @@ from rich.table import Table
 
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.flight import flight
+from tests.benchmarks.latency import latency, statements
 from tests.benchmarks.schedules import schedules
 from tests.benchmarks.throughput import throughput
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "throughput": throughput,
     "flight": flight,
+    "latency": latency,
+    "statements": statements,
     "schedules": schedules,
 }
 

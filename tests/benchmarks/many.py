@@ -15,6 +15,7 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.services.approaches import sync_schedules
 from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.pausing import resume_all
 from report_orchestrator.services.scheduling import open_due_runs
 from report_orchestrator.wiring import get_ports
 from tests.host.api.models import EventGroup, Report
@@ -56,6 +57,22 @@ def measure(size: int) -> dict[str, str]:
         lambda: sync_schedules(ports=ports, settings=pipeline)
     )
     return found
+
+
+def due_every_minute(count: int) -> int:
+    """Reports of one event group that are due in every minute, discovered; all others are due once a year."""
+    group = Report.objects.get(name="Windstorm accumulation").event_group
+    assert group is not None
+    Report.objects.bulk_create(
+        [
+            Report(name=f"Every minute {number}", peril="WS", cron="* * * * *", event_group=group)
+            for number in range(count)
+        ]
+    )
+    Report.objects.exclude(name__startswith="Every minute").update(cron="0 3 1 1 *")
+    discover(ports=get_ports())
+    resume_all(actor="bench", ports=get_ports())
+    return count
 
 
 def timed(work: Callable[[], object]) -> str:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
+from django.db import connections
 from django.db.models import F, Max, Min
 from django.utils import timezone
 
+from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import ReportRun, ReportSchedule, RunStep
+from report_orchestrator.services.execution import advance
 from report_orchestrator.services.opening import new_run
+from report_orchestrator.wiring import get_ports
 
 REPORT = "Windstorm accumulation"
 
@@ -71,9 +79,31 @@ def polls_made() -> int:
     return sum(ReportRun.objects.values_list("polls", flat=True))
 
 
+def statements_of_a_run() -> tuple[int, int]:
+    """Statements on the database of our tables, and on the reports'; of the second of two runs, as the first connects."""
+    seen: Counter[str] = Counter()
+
+    def counting(alias: str) -> Callable[..., Any]:
+        def count(execute: Callable[..., Any], *statement: Any) -> Any:
+            seen[alias] += 1
+            return execute(*statement)
+
+        return count
+
+    ports, settings = get_ports(), get_settings()
+    first, second = ReportRun.objects.order_by("pk").values_list("pk", flat=True)
+    advance(first, ports=ports, settings=settings)
+    with ExitStack() as stack:
+        for connection in connections.all():
+            stack.enter_context(connection.execute_wrapper(counting(connection.alias)))
+        advance(second, ports=ports, settings=settings)
+    assert ReportRun.objects.get(pk=second).status == Status.SUCCEEDED
+    return seen["default"], seen["reports"]
+
+
 def waits_to_submit() -> list[float]:
     """Seconds from a run's scheduled time to the end of its submission."""
-    rows = RunStep.objects.filter(step=Step.EXTERNAL_JOB_SUBMISSION, result="completed").annotate(
-        due=F("run__scheduled_for")
-    )
+    rows = RunStep.objects.filter(
+        step=Step.EXTERNAL_JOB_SUBMISSION, result="completed", run__trigger="scheduled"
+    ).annotate(due=F("run__scheduled_for"))
     return [(row.ended_at - row.due).total_seconds() for row in rows if row.ended_at]

@@ -371,6 +371,17 @@ class TestTickingBroker:
         pull(other)
         assert bell_counts() == {"tick": 3, "cron_sensor": 2}
 
+    def test_a_bell_rings_on_the_minute_whenever_its_cluster_was_started(self, clock: FakeClock) -> None:
+        broker = brokers.ticking_broker()
+        clock.advance(seconds=17.4)
+        assert broker._ring_due() == pytest.approx(0.6 + brokers.MARGIN)
+        clock.advance(seconds=42.5)
+        pull(broker)
+        assert bell_counts() == {"tick": 2, "cron_sensor": 1}
+        clock.advance(seconds=0.1)  # 12:01:00
+        pull(broker)
+        assert bell_counts() == {"tick": 3, "cron_sensor": 2}
+
     def test_of_many_brokers_at_the_same_moment_one_rings(self, clock: FakeClock) -> None:
         for _ in range(2):
             in_threads(6, lambda: brokers.ticking_broker()._ring_due())
