@@ -1,7 +1,8 @@
 """What `manage.py check` says about the configuration: each finding with a hint that tells what to do.
 
 Errors: E001 no settings, E002 unknown key, E003 unreadable value, E004 a model or its fields, E005 unknown name in a mapping,
-E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing, E009 no time zones.
+E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing, E009 a driver that reads
+times inexactly.
 Warnings: W101 order of the apps, W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine,
 W105 ticks slower than asked for, W106 a lease shorter than the time-outs that it must outlast,
 W107 SQLite for one process only, W108 a cache that is not shared, W109 a single worker.
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, router
 
 from report_orchestrator.adapters.host_fields import REPORT_FIELDS, did_you_mean
 from report_orchestrator.adapters.host_jobs import JOB_FIELDS, HostJobs
@@ -24,6 +26,7 @@ from report_orchestrator.adapters.onelake_address import lake_address
 from report_orchestrator.conf import SANDBOX_URL, SETTING, SPECS, Settings, load_settings
 from report_orchestrator.domain.reports import EVENT_TYPES, EventKind
 from report_orchestrator.exceptions import ConfigurationError
+from report_orchestrator.models import ReportRun
 from report_orchestrator.wiring import imported
 
 TICKING_BROKER = "report_orchestrator.brokers.ticking_broker"
@@ -123,7 +126,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         return []
     settings, _problems = load_settings()
     return [
-        *_naive_times(),
+        *_inexact_times(),
         *_unimportable(settings),
         *_missing_for_onelake(settings),
         *_unfit_for_production(settings),
@@ -179,11 +182,16 @@ def _wrong_lake_address(settings: Settings) -> Iterator[CheckMessage]:
         )
 
 
-def _naive_times() -> Iterator[CheckMessage]:
-    if not django_settings.USE_TZ:
+def _inexact_times() -> Iterator[CheckMessage]:
+    """psycopg2 says nothing of which of two equal wall times it has read in the hour that comes twice in autumn."""
+    if django_settings.USE_TZ or connections[router.db_for_write(ReportRun)].vendor != "postgresql":
+        return
+    from django.db.backends.postgresql import psycopg_any  # needs a driver, which other databases' hosts lack
+
+    if not psycopg_any.is_psycopg3:
         yield Error(
-            "USE_TZ is False: this app keeps aware times, which such a project's databases do not take.",
-            hint="Set USE_TZ = True. Projects without time zones are not supported yet.",
+            "USE_TZ is False, and psycopg2 reads the times of a repeated hour inexactly.",
+            hint="Install psycopg 3 (the extra 'postgres'), or set USE_TZ = True.",
             id="report_orchestrator.E009",
         )
 

@@ -37,7 +37,12 @@ def cron_sensor() -> int:
 
 def decide_window() -> int:
     """The schedule approach's tick. Returns how many runs it opened."""
-    return scheduling.open_due_runs(ports=get_ports(), settings=in_force(get_settings())).runs
+    ports, settings = get_ports(), in_force(get_settings())
+    opened = scheduling.open_due_runs(ports=ports, settings=settings)
+    # The queue counts on by its own wall clock: without time zones it would sleep through a repeated hour.
+    line = approaches.window_schedule(settings, ports.clock())
+    ports.queue.move_schedule(line.name, line.next_run_at)
+    return opened.runs
 
 
 def run_report(schedule_id: int) -> int:

@@ -32,9 +32,10 @@ class DatabaseClock:
             return answer + timedelta(seconds=since)
         asked = time.monotonic()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")
+            # As a wall clock of UTC: what the driver makes of a time with a zone depends on the host's USE_TZ.
+            cursor.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
             now: datetime = cursor.fetchone()[0]
-        self._read = (now.astimezone(UTC), asked)
+        self._read = (now.replace(tzinfo=UTC), asked)
         return self._read[0]
 
     def _carried_on(self) -> tuple[float, datetime | None]:

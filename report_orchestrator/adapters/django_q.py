@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import router, transaction
-from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import Schedule, Task
 from django_q.status import Stat
 from django_q.tasks import async_task
 
+from report_orchestrator.adapters.host_clock import queue_time
 from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import QueueSchedule, ScheduleSync
 
@@ -23,6 +23,9 @@ LONGEST_CRON = 100
 """What the queue's column holds. A longer one is kept by our own next time, or looked at every minute:
 whoever is rung decides by our rules in any case."""
 DAY = 1440  # minutes
+
+CLOCKS_APART = timedelta(minutes=15)
+"""How far the queue's clock may be from the database's. Zones are at least twice as far apart."""
 
 _COMPARED = (
     "func",
@@ -85,7 +88,7 @@ class DjangoQ:
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
         """Corrects a line's next time; a line without one sleeps until it is given one."""
-        Schedule.objects.filter(name=name, func__startswith=TASKS).update(next_run=_stored(next_run_at))
+        Schedule.objects.filter(name=name, func__startswith=TASKS).update(next_run=queue_time(next_run_at))
 
     def workers_alive(self) -> int:
         """The workers of all clusters that have reported in the last seconds."""
@@ -97,21 +100,14 @@ class DjangoQ:
 
     def forget_failures(self, *, before: datetime, most: int) -> int:
         """Removes failures of ours: those of the host's own tasks are the host's."""
-        ours = Task.objects.filter(func__startswith=TASKS, stopped__lt=_stored(before))
+        ours = Task.objects.filter(func__startswith=TASKS, stopped__lt=queue_time(before))
         keys = list(ours.values_list("pk", flat=True)[:most])
         Task.objects.filter(pk__in=keys).delete()
         return len(keys)
 
 
-def _stored(instant: datetime | None) -> datetime | None:
-    """An instant as the host's `USE_TZ` wants it in the database."""
-    if instant is None or timezone.is_aware(timezone.now()):
-        return instant
-    return timezone.make_naive(instant)
-
-
 def _line(wanted: QueueSchedule) -> Schedule:
-    line = Schedule(name=wanted.name, next_run=_stored(wanted.next_run_at))
+    line = Schedule(name=wanted.name, next_run=queue_time(wanted.next_run_at))
     for column, value in _columns(wanted).items():
         setattr(line, column, value)
     return line
@@ -150,9 +146,17 @@ def _differences(
         ]
         for column, value in columns.items():
             setattr(row, column, value)
-        next_run = _stored(line.next_run_at)
-        if (said or line.pinned or row.next_run is None) and row.next_run != next_run:
+        next_run = queue_time(line.next_run_at)
+        if (said or line.pinned or _sleeps_too_long(row, line)) and row.next_run != next_run:
             said.append(f"next_run: {row.next_run} -> {next_run}")
             row.next_run = next_run
         if said:
             yield line.name, "; ".join(said)
+
+
+def _sleeps_too_long(row: Schedule, line: QueueSchedule) -> bool:
+    """Whether a line would ring later than it ever can by itself: a clock was set back, or the host changed `USE_TZ`."""
+    if row.next_run is None or line.next_run_at is None:
+        return row.next_run is None
+    latest = queue_time(line.next_run_at + timedelta(minutes=line.minutes) + CLOCKS_APART)
+    return bool(row.next_run > latest)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import CharField, DateField, Model
-from django.utils import timezone
 
 from report_orchestrator.adapters.host_fields import field_named, present_paths, resolve_model
 from report_orchestrator.conf import Settings
@@ -62,7 +62,7 @@ class HostJobs:
         columns = self._identity(report_key, fireant_job_id)
         try:
             with transaction.atomic(using=router.db_for_write(Mark)):
-                Mark.objects.hold(MUTEX, now=timezone.now())
+                Mark.objects.hold(MUTEX, now=datetime.now(UTC))
                 found = self._model._default_manager.filter(**columns).order_by("pk").first()
                 return str((found or self._create({**columns, **self._modifier(modifier_key)})).pk)
         except (IntegrityError, DataError) as error:  # a broken reference may be told only at the commit

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
 from django.db.models import Model, QuerySet
-from django.utils import timezone
 
+from report_orchestrator.adapters.host_clock import host_stamp, later_than
 from report_orchestrator.adapters.host_fields import (
     REPORT_FIELDS,
     EventModels,
@@ -96,10 +96,10 @@ class HostReports:
             yield from self._stream(reports.filter(pk__in=chunk))
 
     def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
-        """The reports whose `updated` is later than `stamp`."""
+        """The reports whose `updated` is later than `stamp`, and those that may be."""
         if not self.has_change_stamp:
             return
-        later = {f"{self._paths['updated']}__gt": stamp}
+        later = {f"{self._paths['updated']}__gt": later_than(stamp)}
         yield from self._stream(self._model._default_manager.filter(**later).order_by("pk"))
 
     def _well_formed(self, keys: Iterable[str]) -> list[object]:
@@ -146,7 +146,7 @@ class HostReports:
             timezone=str(row.get("timezone") or ""),
             priority=priority_rank(row.get("priority")),
             overlap=_overlap(row.get("overlap")),
-            updated_at=row.get("updated"),
+            updated_at=host_stamp(row.get("updated")),
             event_kinds=None if group is None else kinds.get(group, frozenset()),
         )
 
@@ -219,7 +219,7 @@ class HostModifiers:
         if (linked := self._linked(report_pk, run_date)) is not None:
             return self._value(linked, run_date)
         with transaction.atomic(using=router.db_for_write(Mark)):
-            Mark.objects.hold(MODIFIER_MUTEX, now=timezone.now())
+            Mark.objects.hold(MODIFIER_MUTEX, now=datetime.now(UTC))
             found = self._linked(report_pk, run_date) or self._shared_or_new(report_pk, run_date)
         return self._value(found, run_date)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from django.utils import timezone
@@ -92,7 +92,7 @@ def duration(span: timedelta) -> str:
 
 def elapsed(start: datetime | None, end: datetime | None) -> str:
     """How long something took, or has taken until now."""
-    return NOTHING if start is None else duration((end or timezone.now()) - start)
+    return NOTHING if start is None else duration((end or datetime.now(UTC)) - start)
 
 
 def shortened(text: str, length: int = 80) -> str:

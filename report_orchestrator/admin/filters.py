@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.domain.runs import ENDED, LIVE, RETRYABLE_BY_PERSON, Status
@@ -90,7 +89,7 @@ class LatelyFilter(SimpleListFilter):
         span = self.SPANS.get(self.value() or "")
         if span is None:
             return queryset
-        return queryset.filter(**{f"{self.column}__gte": timezone.now() - span}, **self.also)
+        return queryset.filter(**{f"{self.column}__gte": datetime.now(UTC) - span}, **self.also)
 
 
 class OpenedFilter(LatelyFilter):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from bisect import bisect_left
 from calendar import monthrange
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import product, takewhile
 from typing import TYPE_CHECKING, cast
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from croniter import CroniterError, croniter
 from croniter.croniter import DOW_ALPHAS, M_ALPHAS
 
+from report_orchestrator.domain.wall_clock import change_between, readings
 from report_orchestrator.exceptions import InvalidCronError
 
 if TYPE_CHECKING:
@@ -125,29 +126,20 @@ def _search_start(after: datetime, zone: tzinfo) -> datetime:
     In the first run of a repeated hour that is before the hour: its second run is all to come.
     """
     wall = after.astimezone(zone).replace(tzinfo=None, fold=0)
-    first, second = _readings(wall, zone)
+    first, second = readings(wall, zone)
     return wall - (second - first)
-
-
-def _readings(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
-    """The wall time read with the offset before and after a change of the clock (PEP 495).
-
-    They are equal for most times, increasing for one that comes twice, and decreasing for one that is
-    skipped: the change is then later than the second and no later than the first.
-    """
-    return wall.replace(tzinfo=zone).astimezone(UTC), wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
 
 
 def _by_wall_clock(walls: Iterator[datetime], zone: tzinfo) -> Iterator[datetime]:
     for wall in walls:
-        first, second = _readings(wall, zone)
-        yield first if first <= second else _end_of_gap(second, first, zone)
+        first, second = readings(wall, zone)
+        yield first if first <= second else change_between(second, first, zone)
 
 
 def _by_elapsed_time(walls: Iterator[datetime], zone: tzinfo) -> Iterator[datetime]:
     second_run: list[datetime] = []
     for wall in walls:
-        first, second = _readings(wall, zone)
+        first, second = readings(wall, zone)
         if first < second:
             second_run.append(second)
             yield first
@@ -156,17 +148,6 @@ def _by_elapsed_time(walls: Iterator[datetime], zone: tzinfo) -> Iterator[dateti
         second_run.clear()
         if first == second:
             yield first
-
-
-def _end_of_gap(before: datetime, after: datetime, zone: tzinfo) -> datetime:
-    """The first instant, to the second, in (before, after] that has another offset than `before`."""
-    offset = before.astimezone(zone).utcoffset()
-
-    def is_past_gap(seconds: int) -> bool:
-        return (before + timedelta(seconds=seconds)).astimezone(zone).utcoffset() != offset
-
-    gap = range(int((after - before).total_seconds()))
-    return before + timedelta(seconds=bisect_left(gap, True, key=is_past_gap))
 
 
 # Wall times: the calendar, without a zone

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.models.instants import InstantField
+
 
 class ChangeKind(models.TextChoices):
     """What happened to a report."""
@@ -44,7 +46,7 @@ class ReportChange(models.Model):
     before = models.JSONField(_("before"), default=dict)
     after = models.JSONField(_("after"), default=dict)
     source = models.CharField(_("noticed by"), max_length=16, choices=ChangeSource.choices)
-    noticed_at = models.DateTimeField(_("noticed"), db_index=True)
+    noticed_at = InstantField(_("noticed"), db_index=True)
 
     class Meta:
         verbose_name = _("change")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.models.instants import InstantField
+
 
 class InterventionKind(models.TextChoices):
     """What was done."""
@@ -25,7 +27,7 @@ class Intervention(models.Model):
     kind = models.CharField(_("what"), max_length=16, choices=InterventionKind.choices)
     actor = models.CharField(_("who"), max_length=150)
     reason = models.TextField(_("why"), blank=True)
-    made_at = models.DateTimeField(_("when"))
+    made_at = InstantField(_("when"))
 
     class Meta:
         verbose_name = _("intervention")

@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.models.instants import InstantField
+
 CLOCK_SLACK = timedelta(seconds=5)
 """How far the clocks of two processes may be apart before one of them counts as having been set back."""
 
@@ -48,8 +50,8 @@ class Mark(models.Model):
     """One named instant."""
 
     name = models.CharField(_("name"), max_length=250, primary_key=True)
-    due_at = models.DateTimeField(_("due"), null=True, blank=True)
-    marked_at = models.DateTimeField(_("marked"), null=True, blank=True)
+    due_at = InstantField(_("due"), null=True, blank=True)
+    marked_at = InstantField(_("marked"), null=True, blank=True)
     detail = models.JSONField(_("detail"), default=dict)
 
     objects = MarkQuerySet.as_manager()

@@ -23,6 +23,7 @@ from report_orchestrator.domain.runs import (
     Trigger,
 )
 from report_orchestrator.exceptions import LeaseLostError
+from report_orchestrator.models.instants import InstantField
 
 STATUS_LABELS = {
     Status.QUEUED: _("queued"),
@@ -127,7 +128,7 @@ class ReportRun(models.Model):
         _("trigger"), max_length=16, choices=[(t.value, label) for t, label in TRIGGER_LABELS.items()]
     )
     triggered_by = models.CharField(_("asked for by"), max_length=150, blank=True)
-    scheduled_for = models.DateTimeField(_("scheduled for"))
+    scheduled_for = InstantField(_("scheduled for"))
     run_date = models.DateField(_("run date"), help_text=_("The date in the report's own time zone."))
     priority = models.SmallIntegerField(_("priority"), default=0)
     in_line = models.BooleanField(
@@ -146,7 +147,7 @@ class ReportRun(models.Model):
         default=Step.REPORT_DATA.value,
         choices=[(s.value, label) for s, label in STEP_LABELS.items()],
     )
-    wake_at = models.DateTimeField(_("next look"), null=True, blank=True)
+    wake_at = InstantField(_("next look"), null=True, blank=True)
     worker = models.CharField(_("lease"), max_length=100, blank=True)
     version = models.PositiveIntegerField(_("version"), default=0)
     attempt = models.PositiveSmallIntegerField(_("attempt at this step"), default=0)
@@ -169,9 +170,9 @@ class ReportRun(models.Model):
     result_size = models.BigIntegerField(_("result's size in bytes"), null=True, blank=True)
     result_sha256 = models.CharField(_("result's SHA-256"), max_length=64, blank=True)
 
-    created_at = models.DateTimeField(_("opened"))
-    started_at = models.DateTimeField(_("started"), null=True, blank=True)
-    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    created_at = InstantField(_("opened"))
+    started_at = InstantField(_("started"), null=True, blank=True)
+    ended_at = InstantField(_("ended"), null=True, blank=True)
 
     objects = RunQuerySet.as_manager()
 
@@ -294,8 +295,8 @@ class RunStep(models.Model):
         default=StepResult.STARTED.value,
         choices=[(r.value, label) for r, label in RESULT_LABELS.items()],
     )
-    started_at = models.DateTimeField(_("started"))
-    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    started_at = InstantField(_("started"))
+    ended_at = InstantField(_("ended"), null=True, blank=True)
     metadata: models.JSONField[Mapping[str, Json], Mapping[str, Json]] = models.JSONField(
         _("learned"), default=dict
     )

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.domain.reports import describe_report
+from report_orchestrator.models.instants import InstantField
 
 
 class ScheduleState(models.TextChoices):
@@ -49,8 +50,8 @@ class ReportSchedule(models.Model):
     state = models.CharField(_("state"), max_length=16, choices=ScheduleState.choices)
     problem_code = models.CharField(_("problem"), max_length=40, blank=True)
     problem = models.TextField(_("what is wrong, and what to do"), blank=True)
-    next_run_at = models.DateTimeField(_("next run"), null=True, blank=True)
-    decided_until = models.DateTimeField(
+    next_run_at = InstantField(_("next run"), null=True, blank=True)
+    decided_until = InstantField(
         _("decided until"), help_text=_("Every time up to this one has been decided: run or skipped.")
     )
     overlap = models.CharField(
@@ -60,12 +61,12 @@ class ReportSchedule(models.Model):
         choices=[("skip", _("skip")), ("queue", _("queue")), ("allow", _("allow"))],
         help_text=_("What happens at a time when the last run has not ended. Empty: the setting OVERLAP."),
     )
-    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    paused_at = InstantField(_("paused since"), null=True, blank=True)
     paused_by = models.CharField(_("paused by"), max_length=150, blank=True)
     pause_reason = models.TextField(_("why it is paused"), blank=True)
-    host_updated_at = models.DateTimeField(_("updated in the host"), null=True, blank=True)
-    discovered_at = models.DateTimeField(_("discovered"))
-    changed_at = models.DateTimeField(_("last change noticed"))
+    host_updated_at = InstantField(_("updated in the host"), null=True, blank=True)
+    discovered_at = InstantField(_("discovered"))
+    changed_at = InstantField(_("last change noticed"))
 
     objects = ScheduleQuerySet.as_manager()
 

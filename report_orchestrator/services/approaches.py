@@ -95,7 +95,7 @@ def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) ->
         case "sensor":
             yield _every(settings.cron_sensor_interval, "cron sensor", "cron_sensor", now)
         case "schedule":
-            yield _window_schedule(settings, now)
+            yield window_schedule(settings, now)
         case "pipeline":
             yield from map(pipeline_schedule, _active_reports(report_model))
 
@@ -106,7 +106,8 @@ def _every(interval: timedelta, name: str, task: str, now: datetime) -> QueueSch
     return QueueSchedule(name=PREFIX + name, task=f"{TASKS}.{task}", minutes=minutes, next_run_at=now)
 
 
-def _window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
+def window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
+    """The line of the schedule approach, with its next time by our own rules."""
     cron = parse_cron(settings.schedule_cron_expression)
     return QueueSchedule(
         name=PREFIX + "schedule",

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
+from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator.admin import paging
 from report_orchestrator.admin.display import RESULT_SIGNS, STATE_SIGNS, STATUS_SIGNS, duration
@@ -326,9 +327,12 @@ class TestReports:
         assert "Next run: —" in said
 
     @pytest.mark.parametrize(
-        ("zone", "shown"), [("", "UTC (the project's)"), ("Europe/Paris", "Europe/Paris")]
+        ("zone", "shown"), [("", "Asia/Tokyo (the project's)"), ("Europe/Paris", "Europe/Paris")]
     )
-    def test_the_zone_is_never_left_to_guess(self, viewer: Client, zone: str, shown: str) -> None:
+    def test_the_zone_is_never_left_to_guess(
+        self, viewer: Client, settings: DjangoSettings, zone: str, shown: str
+    ) -> None:
+        settings.TIME_ZONE = "Asia/Tokyo"
         make_schedule(timezone=zone)
 
         assert escape(shown) in text_of(viewer.get(address(ReportSchedule, "changelist")))
@@ -389,12 +393,15 @@ class TestRuns:
         assert set(STATE_SIGNS) == set(ScheduleState)
         assert set(OPENED) == set(Trigger)
 
-    def test_a_waiting_run_says_when_fireant_is_asked_again(self, viewer: Client) -> None:
+    def test_a_waiting_run_says_when_fireant_is_asked_again(
+        self, viewer: Client, settings: DjangoSettings
+    ) -> None:
+        settings.TIME_ZONE = "Asia/Tokyo"
         run = make_run(status=Status.DEFERRED, wake_at=NOW + timedelta(minutes=5), polls=7)
 
         said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
-        assert "Fireant is asked again at 2026-07-01 12:05:00 UTC ." in said
+        assert "Fireant is asked again at 2026-07-01 21:05:00 JST ." in said
         assert "Fireant was asked 7 times." in said
         assert "What you can do: Nothing." in said
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage, run_checks
+from django.db import connection
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator import checks
@@ -215,11 +216,22 @@ class TestRequirements:
     def test_a_builder_of_the_hosts_own_is_accepted(self, settings: DjangoSettings) -> None:
         assert found(settings, PAYLOAD_BUILDER="report_orchestrator.domain.payload.build_payload") == []
 
-    def test_e009_a_project_without_time_zones_is_refused(self, settings: DjangoSettings) -> None:
+    def test_a_project_without_time_zones_is_accepted(self, settings: DjangoSettings) -> None:
+        settings.USE_TZ = False
+        assert ours() == []
+
+    def test_e009_psycopg2_in_a_project_without_time_zones(
+        self, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if connection.vendor != "postgresql":
+            pytest.skip("only PostgreSQL has these drivers")
+        monkeypatch.setattr("django.db.backends.postgresql.psycopg_any.is_psycopg3", False)
+        settings.USE_TZ = True
+        assert ours() == []
         settings.USE_TZ = False
         message, hint = only(ours(), "E009")
-        assert message.startswith("USE_TZ is False")
-        assert "USE_TZ = True" in hint
+        assert message.startswith("USE_TZ is False, and psycopg2")
+        assert "psycopg 3" in hint
 
     def test_e007_a_workspace_and_a_lakehouse_named_in_two_ways(self, settings: DjangoSettings) -> None:
         message, _hint = only(found(settings, **{**ONELAKE, "FABRIC_LAKEHOUSE_ID": "Results"}), "E007")

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.db import connections
+from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from pytest_django import Settings as DjangoSettings
 
@@ -507,7 +508,8 @@ class TestRunReport:
         assert (job.payload["as_at_date"], job.payload["fx_date"]) == ("2026-03-02", "2026-03-02")
         assert job.payload["meta"]["modifier_id"] == made.pk
         run = ReportRun.objects.get()
-        assert (run.run_date, run.scheduled_for) == (date(2026, 3, 2), datetime(2026, 3, 2, tzinfo=UTC))
+        midnight = datetime(2026, 3, 2, tzinfo=timezone.get_default_timezone())
+        assert (run.run_date, run.scheduled_for) == (date(2026, 3, 2), midnight)
         assert "/2026-03-02/" in run.results_path
         assert Job.objects.get().report_modifier == made
 

@@ -23,6 +23,7 @@ from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator import brokers
 from report_orchestrator.adapters.django_q import TASKS, WORK, DjangoQ
+from report_orchestrator.adapters.host_clock import queue_time
 from report_orchestrator.conf import SETTING
 from report_orchestrator.models import Mark
 from report_orchestrator.ports import QueueSchedule
@@ -33,6 +34,7 @@ from tests.conftest import SettingsFactory
 from tests.host.api.seed import REPORTS
 
 LATER = START + timedelta(minutes=10)
+KEPT_START, KEPT_LATER = queue_time(START), queue_time(LATER)
 TICK = QueueSchedule(name="our tick", task=f"{TASKS}tick", minutes=1, next_run_at=START)
 CRON = QueueSchedule(
     name="report 7: Flood",
@@ -100,7 +102,7 @@ class TestSchedules:
             (),
             0,
         )
-        assert columns("our tick") == (f"{TASKS}tick", None, Schedule.MINUTES, 1, None, -1, START)
+        assert columns("our tick") == (f"{TASKS}tick", None, Schedule.MINUTES, 1, None, -1, KEPT_START)
         assert columns("report 7: Flood") == (
             f"{TASKS}run_report",
             "(7,)",
@@ -108,7 +110,7 @@ class TestSchedules:
             None,
             "30 2 * * *",
             -1,
-            LATER,
+            KEPT_LATER,
         )
 
     def test_the_queue_reads_the_arguments_that_were_meant(self) -> None:
@@ -129,9 +131,9 @@ class TestSchedules:
         queue.sync_schedules([TICK, CRON])
         slower = QueueSchedule(name="our tick", task=f"{TASKS}tick", minutes=5, next_run_at=LATER)
         synced = queue.sync_schedules([slower, CRON])
-        assert synced.updated == {"our tick": f"minutes: 1 -> 5; next_run: {START} -> {LATER}"}
+        assert synced.updated == {"our tick": f"minutes: 1 -> 5; next_run: {KEPT_START} -> {KEPT_LATER}"}
         assert synced.unchanged == 1
-        assert columns("our tick") == (f"{TASKS}tick", None, Schedule.MINUTES, 5, None, -1, LATER)
+        assert columns("our tick") == (f"{TASKS}tick", None, Schedule.MINUTES, 5, None, -1, KEPT_LATER)
 
     def test_a_line_that_turns_from_minutes_to_a_cron_keeps_nothing_of_them(self) -> None:
         queue.sync_schedules([TICK])
@@ -162,22 +164,22 @@ class TestSchedules:
 
     def test_a_time_that_the_queue_moved_on_is_its_own(self) -> None:
         queue.sync_schedules([TICK])
-        Schedule.objects.update(next_run=LATER)
+        Schedule.objects.update(next_run=KEPT_LATER)
         assert not queue.sync_schedules([TICK]).changed
-        assert line("our tick").next_run == LATER
+        assert line("our tick").next_run == KEPT_LATER
 
     def test_a_pinned_time_is_always_ours(self) -> None:
         queue.sync_schedules([CRON])
-        Schedule.objects.update(next_run=START)
+        Schedule.objects.update(next_run=KEPT_START)
         synced = queue.sync_schedules([CRON])
-        assert synced.updated == {"report 7: Flood": f"next_run: {START} -> {LATER}"}
-        assert line("report 7: Flood").next_run == LATER
+        assert synced.updated == {"report 7: Flood": f"next_run: {KEPT_START} -> {KEPT_LATER}"}
+        assert line("report 7: Flood").next_run == KEPT_LATER
 
     def test_a_line_that_lost_its_time_is_given_it_again(self) -> None:
         queue.sync_schedules([TICK])
         Schedule.objects.update(next_run=None)
-        assert queue.sync_schedules([TICK]).updated == {"our tick": f"next_run: None -> {START}"}
-        assert line("our tick").next_run == START
+        assert queue.sync_schedules([TICK]).updated == {"our tick": f"next_run: None -> {KEPT_START}"}
+        assert line("our tick").next_run == KEPT_START
 
     def test_our_lines_that_nobody_wants_are_removed(self) -> None:
         queue.sync_schedules([TICK, CRON])
@@ -237,14 +239,14 @@ class TestSchedules:
         assert not queue.sync_schedules([pinned]).changed
 
     def test_a_line_is_moved_or_put_to_sleep(self) -> None:
-        Schedule.objects.create(name="report 7: Flood", func="host.tasks.flood", next_run=START)
+        Schedule.objects.create(name="report 7: Flood", func="host.tasks.flood", next_run=KEPT_START)
         queue.sync_schedules([CRON])
         ours = Schedule.objects.filter(func__startswith=TASKS)
         queue.move_schedule("report 7: Flood", LATER + timedelta(days=1))
-        assert ours.get().next_run == LATER + timedelta(days=1)
+        assert ours.get().next_run == queue_time(LATER + timedelta(days=1))
         queue.move_schedule("report 7: Flood", None)
         assert ours.get().next_run is None
-        assert line_of_host().next_run == START
+        assert line_of_host().next_run == KEPT_START
 
     @pytest.mark.parametrize(
         "cron", sorted({seed.cron or "" for seed in REPORTS if seed.expected == "active"})

@@ -15,10 +15,12 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.models.signals import post_save
+from django.utils import timezone
 from django_q.models import Schedule
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator import wiring
+from report_orchestrator.adapters.host_clock import later_than
 from report_orchestrator.adapters.host_fields import field_named, json_value, resolve_model
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
 from report_orchestrator.adapters.host_models import HostModifiers, HostReports
@@ -58,6 +60,11 @@ MEMBERS = {
     "mixed_event_types": frozenset({EventKind.RING, EventKind.BOX}),
     "unknown_event_type": frozenset({None}),
 }
+
+
+def aware(value: datetime) -> datetime:
+    """A value of the host's, which is naive where the host uses no time zones."""
+    return timezone.make_aware(value) if timezone.is_naive(value) else value
 
 
 def reports_of(**given: object) -> HostReports:
@@ -132,7 +139,7 @@ class TestSummaries:
             enabled=True,
             timezone="",
             priority=20,
-            updated_at=report.updated,
+            updated_at=aware(report.updated),
             event_kinds=frozenset({EventKind.RING}),
         )
 
@@ -270,7 +277,7 @@ class TestLoading:
         assert loaded.fields["dr"] == 0.5
         assert loaded.fields["event_group"] == report.event_group_id
         assert loaded.fields["is_apply_inflation"] is True
-        assert loaded.fields["created"] == report.created.isoformat()
+        assert loaded.fields["created"] == aware(report.created).isoformat()
         assert json.loads(json.dumps(loaded.fields)) == loaded.fields
 
     def test_the_settings_may_name_other_fields_of_events(self) -> None:
@@ -317,7 +324,6 @@ class TestJson:
             (date(2026, 7, 1), "2026-07-01"),
             (time(2, 30), "02:30:00"),
             (datetime(2026, 7, 1, 12, tzinfo=UTC), "2026-07-01T12:00:00+00:00"),
-            (datetime(2026, 7, 1, 12), "2026-07-01T12:00:00+00:00"),  # noqa: DTZ001 - as a host without zones has it
             (timedelta(minutes=1.5), 90.0),
             (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
             ((1, Decimal(2)), [1, 2.0]),
@@ -329,6 +335,11 @@ class TestJson:
         assert found == expected
         assert type(found) is type(expected)
         assert json.loads(json.dumps(found)) == expected
+
+    def test_a_time_without_a_zone_is_one_of_the_hosts(self, settings: DjangoSettings) -> None:
+        settings.TIME_ZONE = "Europe/Amsterdam"
+        noon = datetime(2026, 7, 1, 12)  # noqa: DTZ001 - as a host without time zones has it
+        assert json_value(noon, "field") == "2026-07-01T12:00:00+02:00"
 
     @pytest.mark.parametrize(
         "value",
@@ -498,13 +509,14 @@ class TestJobs:
         }
         jobs = jobs_of(JOB_MODEL="api.Report", JOB_FIELDS=fields)
         key = jobs.record(report_key=str(group.pk), modifier_key="9", fireant_job_id="101")
-        host.Report.objects.update(updated=datetime(2020, 1, 1, tzinfo=UTC), name="kept")
+        long_ago = later_than(datetime(2020, 1, 1, tzinfo=UTC))
+        host.Report.objects.update(updated=long_ago, name="kept")
         url = f"https://fireant.example/{'x' * 200}"
         for _ in range(2):
             jobs.note_end(report_key=str(group.pk), fireant_job_id="101", status="Finished", results_url=url)
         job = host.Report.objects.get(pk=key)
         assert (job.priority, job.cob, job.name) == ("Finished", url[:100], "kept")
-        assert job.updated > datetime(2020, 1, 1, tzinfo=UTC)
+        assert job.updated > long_ago
 
     def test_a_host_without_jobs_keeps_none(self) -> None:
         jobs = NoJobs()
