@@ -31,7 +31,8 @@ ALWAYS = {"report orchestrator: discovery", "report orchestrator: tick"}
 def in_django(place: Place, expression: str) -> Any:
     """The JSON value of a Python expression, in a process of the place's own."""
     code = (
-        "import json; from collections import Counter; from django.db.models import F; "
+        "import json; from collections import Counter; from datetime import datetime, timedelta; "
+        "from django.db.models import F; "
         "from report_orchestrator.models import *; from django_q.models import Schedule; "
         "from tests.host.api.models import Job, Report; from tests.acceptance.outage import make_all_due; "
         f"print(json.dumps({expression}))"
