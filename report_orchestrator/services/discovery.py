@@ -31,6 +31,9 @@ GUARDED_FROM = 5
 STAMP_OVERLAP = timedelta(seconds=30)
 """How long a host's transaction may take to commit a stamp that it has already written."""
 
+CLOCKS_APART = timedelta(minutes=1)
+"""How far ahead of the database's the host's clock may be."""
+
 DISCOVERY_MARK = "discovery"
 MUTEX = "mutex: discovery"
 LONGEST_KEY = 200
@@ -161,7 +164,7 @@ def _bring_in_step(
         known = _rows(ports).select_for_update().order_by("pk").filter(report_key__in=keys)
         rows = {row.report_key: row for row in known}
         for summary in chunk:
-            if _is_refused(summary, rows.get(summary.key)):
+            if _is_refused(summary, rows.get(summary.key), edits.now):
                 continue
             state = _compare(summary, rows.get(summary.key), ports, edits)
             found.states[state.value] = found.states.get(state.value, 0) + 1
@@ -174,13 +177,18 @@ def _bring_in_step(
     found.changes += [change for _row, change in edits.changes]
 
 
-def _is_refused(summary: ReportSummary, row: ReportSchedule | None) -> bool:
-    """A summary that was read before a newer edit was noticed, or whose key does not fit our table."""
+def _is_refused(summary: ReportSummary, row: ReportSchedule | None, now: datetime) -> bool:
+    """A summary that was read before a newer edit was noticed, or whose key does not fit our table.
+
+    A stamp from the future is no edit's: the host's clock was wrong, or it changed its `USE_TZ`.
+    """
     if len(summary.key) > LONGEST_KEY:
         schedule_event("report_key_too_long", report=describe_report(summary.key[:LONGEST_KEY], summary.name))
         return True
     newest = None if row is None else row.host_updated_at
-    return newest is not None and summary.updated_at is not None and summary.updated_at < newest
+    if newest is None or summary.updated_at is None or newest > now + CLOCKS_APART:
+        return False
+    return summary.updated_at < newest
 
 
 def _compare(

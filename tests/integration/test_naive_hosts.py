@@ -115,6 +115,18 @@ class TestChanges:
         discover(ports=night.ports)
         assert ReportSchedule.objects.get().name == "newer"
 
+    def test_a_stamp_that_a_switch_of_time_zones_put_ahead_hides_no_edit(self, fakes: FakePorts) -> None:
+        night = _HostNight(fakes)
+        noon = MIDNIGHT - timedelta(hours=12)
+        # Of a save just before the switch SQLite kept the wall clock of UTC, four hours ahead of New York's.
+        host.Report.objects.update(updated=noon.replace(tzinfo=None))
+        fakes.clock.now = noon
+        discover(ports=night.ports)
+        host.Report.objects.update(name="after the switch", updated=wall(noon + timedelta(minutes=5)))
+        fakes.clock.now = noon + timedelta(minutes=6)
+        discover(ports=night.ports)
+        assert ReportSchedule.objects.get().name == "after the switch"
+
     def test_nothing_is_read_again_where_nothing_was_edited(self, fakes: FakePorts) -> None:
         night = _HostNight(fakes)
         assert night.edited("edited", MIDNIGHT - timedelta(hours=3)) == "edited"
