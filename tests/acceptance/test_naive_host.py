@@ -26,8 +26,8 @@ pytestmark = pytest.mark.acceptance
 
 NAIVE = "tests.host.naive_settings"
 EVERYWHERE = ("instants", "naive_hosts", "clock_changes", "scheduling")
-ON_SQLITE = (*EVERYWHERE, "admin", "checks", "django_q", "host_adapters", "pruning")
-ON_POSTGRES = (*EVERYWHERE, "backfill", "discovery", "execution", "health")
+ON_SQLITE = (*EVERYWHERE, "admin", "django_q", "host_adapters", "pruning")
+ON_POSTGRES = (*EVERYWHERE, "checks", "execution")
 HOURLY = "Terrorism accumulation Europe"
 """A seeded report of every hour."""
 HERE = "Asia/Kolkata"
