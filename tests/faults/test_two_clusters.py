@@ -62,6 +62,7 @@ def test_two_clusters_with_two_approaches_open_every_time_once(seeded_place: Pla
         place.manage("pause_reports", "--all", "--reason", "the quarrel is over")
         runs = await_ends(place, due, 60)
         failures = ask(place, "__import__('django_q').models.Failure.objects.count()")
+        assert_done_once(place, runs)
     logs = [(place.folder / f"cluster{number}.log").read_text() for number in range(len(approaches))]
     assert [trouble for text in (*logs, *said) for trouble in TROUBLE.findall(text)] == []
     assert failures == 0
@@ -69,4 +70,3 @@ def test_two_clusters_with_two_approaches_open_every_time_once(seeded_place: Pla
     opened = Counter(map(tuple, ask(place, OCCURRENCES)))
     assert set(opened.values()) == {1}
     assert len({key for key, *_time in opened}) == due
-    assert_done_once(place, runs)
