@@ -32,8 +32,9 @@ quick: $(STAMP) ## the fast tests alone
 bench: $(STAMP) ## measure on this machine and print a table; takes ten minutes
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(STAMP) ## ten minutes of random kills; replayed with SEED=…
-	@$(BIN)/python -m tests.faults.soak $(if $(SEED),--seed $(SEED))
+soak: $(STAMP) ## ten minutes of random kills, half of them with cut wires on PostgreSQL and Redis; SEED=… replays
+	@$(BIN)/python -m tests.faults.soak --minutes 5 --on sqlite $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.faults.soak --minutes 5 --on postgres $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP) ## rewrite the code in the one format
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -32,13 +32,16 @@ _WARNINGS = frozenset(
         "clock_set_back",
     }
 )
+_DEBUGS = frozenset({"message_found_nothing"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def level_of(event: str) -> int:
-    """A retry is information, an ended failure an error."""
+    """A retry is information, an ended failure an error; a message that came for nothing is everyday."""
     if event in _ERRORS:
         return logging.ERROR
+    if event in _DEBUGS:
+        return logging.DEBUG
     return logging.WARNING if event in _WARNINGS else logging.INFO
 
 
@@ -107,6 +110,7 @@ def silence_own_handler(level: int) -> None:
 def connect() -> None:
     """Listens to the services, and gives the log a handler where the host has configured none for it."""
     signals.run_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.run")
+    signals.message_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.message")
     signals.schedule_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.schedule")
     settings, _problems = load_settings()
     if settings.configure_logging and not _host_configures_us():

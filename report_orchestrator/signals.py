@@ -12,5 +12,11 @@ run_event = Signal()
 `fields` has at least `run_id`, `report` and `step`.
 """
 
+message_event = Signal()
+"""A message of the queue came for nothing: it was doubled or late, or another worker was faster. Sender: `ReportRun`.
+
+`fields` has `run_id`; there need not be such a run any more.
+"""
+
 schedule_event = Signal()
 """Discovery, reconciliation or a tick did something. Sender: `ReportSchedule`."""

@@ -12,14 +12,23 @@ from report_orchestrator.wiring import get_ports
 
 LONGEST = timedelta(seconds=45)
 """How long one task goes on taking more work; the next bell carries on."""
+SLICE = timedelta(seconds=5)
+"""After so long a worker that goes on working looks whether upkeep is overdue: its message may be far behind in the queue."""
 
 
 def work(run_id: int | None = None) -> int:
     """A bell: moves the run that it names, then whatever else may start. Returns how many runs it moved."""
-    ports = get_ports()
-    return execution.work(
-        run_id, ports=ports, settings=in_force(get_settings()), until=ports.clock() + LONGEST
-    )
+    ports, settings = get_ports(), in_force(get_settings())
+    until = ports.clock() + LONGEST
+    moved = 0
+    while (now := ports.clock()) < until:
+        some = execution.work(run_id, ports=ports, settings=settings, until=min(until, now + SLICE))
+        if not some:
+            break
+        moved += some
+        maintenance.tick_if_overdue(ports=ports, settings=settings, until=until)
+        run_id = None
+    return moved
 
 
 def tick() -> None:

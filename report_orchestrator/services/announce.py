@@ -25,6 +25,11 @@ def run_event(event: str, run: ReportRun, **fields: object) -> None:
     )
 
 
+def message_event(event: str, *, run_id: int) -> None:
+    """Announces something about a message of the queue; the run that it names need not be there."""
+    signals.message_event.send_robust(sender=ReportRun, event=event, fields={"run_id": run_id})
+
+
 def _plain(fields: Mapping[str, object]) -> dict[str, object]:
     """Instants as text: a listener gets plain values only."""
     return {

@@ -10,6 +10,7 @@ import os
 import socket
 import uuid
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
@@ -26,9 +27,10 @@ from report_orchestrator.exceptions import LeaseLostError
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Ports
 from report_orchestrator.services import downloads
-from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.announce import database, message_event, run_event
 from report_orchestrator.services.gate import admits, closed_steps, weigh
 from report_orchestrator.services.outcomes import Lease, commit, hand_back, held, outcome_of
+from report_orchestrator.services.patience import patiently
 from report_orchestrator.services.pipeline import STEPS, StepContext
 
 CANDIDATES = 8
@@ -42,7 +44,11 @@ def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetim
 
     Returns how many runs it moved.
     """
-    moved = int(run_id is not None and advance(run_id, ports=ports, settings=settings, in_worker=True))
+    moved = 0
+    if run_id is not None:
+        moved += advance(run_id, ports=ports, settings=settings, in_worker=True)
+        if not moved:
+            message_event("message_found_nothing", run_id=run_id)
     while (now := ports.clock()) < until:
         open_to_all = ReportRun.objects.claimable(now).exclude(step__in=closed_steps(now, settings))
         candidates = list(open_to_all.values_list("pk", flat=True)[:CANDIDATES])
@@ -65,13 +71,20 @@ def advance(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool = 
         while lease.run.status == Status.RUNNING:
             step = Step(lease.run.step)
             outcome = _perform(lease, ports, in_worker=in_worker)
-            commit(lease, weigh(step, outcome, now=ports.clock(), settings=settings))
+            weighed = patiently(
+                partial(_weigh_now, step, outcome, ports=ports, settings=settings), lease=settings.lease
+            )
+            commit(lease, weighed)
     except LeaseLostError:
         run_event("lease_lost", lease.run, worker=lease.run.worker)
     except SystemExit:  # the worker is being ended: a shutdown, or the queue's time limit
         hand_back(lease)
         raise
     return True
+
+
+def _weigh_now(step: Step, outcome: Outcome, *, ports: Ports, settings: Settings) -> Outcome:
+    return weigh(step, outcome, now=ports.clock(), settings=settings)
 
 
 def _claim(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool) -> Lease | None:

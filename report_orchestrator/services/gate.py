@@ -129,6 +129,16 @@ def jobs_in_flight() -> int:
     ).count()
 
 
+def stands_behind(run: ReportRun, step: Step, *, settings: Settings) -> bool:
+    """Whether others wait for a place at this step that come before the run: a free place is theirs, not a passer-by's."""
+    limited = settings.fireant_max_jobs_in_flight or settings.fireant_max_submits_per_minute
+    if step != Step.EXTERNAL_JOB_SUBMISSION or not limited:
+        return False
+    older = Q(created_at__lt=run.created_at) | Q(created_at=run.created_at, pk__lt=run.pk)
+    before = Q(priority__gt=run.priority) | Q(priority=run.priority) & older
+    return ReportRun.objects.filter(before, status=Status.QUEUED, step=step).exists()
+
+
 def closed_steps(now: datetime, settings: Settings) -> list[Step]:
     """The steps that nobody need try now, so that a worker does not pick up runs only to put them down."""
     circuit = read_circuit()

@@ -8,7 +8,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import sync_if_stale
+from report_orchestrator.services.approaches import LONGEST_UPKEEP, sync_if_stale
 from report_orchestrator.services.clock_changes import follow_clock
 from report_orchestrator.services.gate import closed_steps
 from report_orchestrator.services.polling import poll_due
@@ -35,6 +35,13 @@ def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     sync_if_stale(ports=ports, settings=settings)
     prune_if_due(ports=ports, settings=settings, until=min(until, ports.clock() + PRUNING))
     Mark.objects.note(TICK_MARK, now=ports.clock())
+
+
+def tick_if_overdue(*, ports: Ports, settings: Settings, until: datetime) -> None:
+    """Upkeep by a worker in the midst of other work, where all workers are so busy that the ticks wait behind it."""
+    lately = ports.clock() - 2 * LONGEST_UPKEEP
+    if not Mark.objects.filter(name=TICK_MARK, marked_at__gt=lately).exists():
+        tick(ports=ports, settings=settings, until=until)
 
 
 def open_overlooked(*, ports: Ports, settings: Settings) -> int:

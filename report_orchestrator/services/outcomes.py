@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DataError, OperationalError, transaction
+from django.db import DataError, transaction
 from django.db.models import Max
 
 from report_orchestrator.conf import Settings
@@ -36,7 +36,8 @@ from report_orchestrator.exceptions import (
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Clock
 from report_orchestrator.services.announce import database, run_event
-from report_orchestrator.services.gate import admits
+from report_orchestrator.services.gate import admits, stands_behind
+from report_orchestrator.services.patience import patiently
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,22 +129,34 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
     """Writes the outcome, and the beginning of what follows, in one transaction.
 
     With `hand_over`, or where the gate does not admit the next step, the run is queued for whoever comes next. A database
-    that was away for a moment, or that chose this transaction to end a deadlock, is tried again: what a step learned, such
-    as a job's id, is not lost for that. What the database cannot hold ends the run with a reason.
+    that is away for seconds, or that chose this transaction to end a deadlock, is waited for: what a step learned, such as
+    a job's id, is not lost for that. What the database cannot hold ends the run with a reason.
     """
-    before = dict(lease.run.__dict__)
-    for last in (False, False, True):
-        try:
-            return _commit_once(lease, outcome, hand_over=hand_over)
-        except OperationalError:
-            if last:
-                raise
-        except (DataError, ValueError) as error:
-            outcome = _unstorable(lease, outcome, error)
-        lease.run.__dict__.clear()
-        lease.run.__dict__.update(before)
-        lease.attempt.refresh_from_db()
-    return None
+    restore = _restorer(lease)
+
+    def write() -> None:
+        restore()
+        _commit_once(lease, outcome, hand_over=hand_over)
+
+    try:
+        patiently(write, lease=lease.settings.lease)
+    except (DataError, ValueError) as error:
+        restore()
+        commit(lease, _unstorable(lease, outcome, error), hand_over=hand_over)
+
+
+def _restorer(lease: Lease) -> Callable[[], None]:
+    """Brings the lease's rows back to what they are in the database, after a transaction that did not come about."""
+    attempt = lease.attempt
+    run_before, attempt_before = dict(vars(lease.run)), dict(vars(attempt))
+
+    def restore() -> None:
+        lease.attempt = attempt
+        for row, before in ((lease.run, run_before), (attempt, attempt_before)):
+            vars(row).clear()
+            vars(row).update(before)
+
+    return restore
 
 
 def _unstorable(lease: Lease, outcome: Outcome, error: Exception) -> Failed:
@@ -168,7 +181,9 @@ def _commit_once(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
     ended = lease.attempt
     with transaction.atomic(using=database()):
         if reached.status == Status.RUNNING and not hand_over:
-            hand_over = not admits(reached.step, now=now, settings=lease.settings)
+            hand_over = stands_behind(run, reached.step, settings=lease.settings) or not admits(
+                reached.step, now=now, settings=lease.settings
+            )
         # The run before its steps, here and everywhere: two writers that lock in one order cannot deadlock.
         run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
         _close(ended, outcome, reached, now)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.demo.place import Place
+from tests.faults.watching import forget_runs
 from tests.places import place_on_postgres, place_on_postgres_with_redis
 
 
@@ -32,6 +34,34 @@ def any_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     redis_url = request.getfixturevalue("redis_url")
     with place_on_postgres_with_redis(folder, postgres_url, redis_url) as place:
         yield migrated(place)
+
+
+@pytest.fixture(scope="session", params=["sqlite-orm", "postgres-redis"])
+def _lasting_place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite-orm":
+        yield seeded(migrated(Place(folder=folder)))
+        return
+    urls = request.getfixturevalue("postgres_url"), request.getfixturevalue("redis_url")
+    with place_on_postgres_with_redis(folder, *urls) as place:
+        yield seeded(migrated(place))
+
+
+@pytest.fixture
+def seeded_place(_lasting_place: Place) -> Place:
+    """The smallest and the largest kind of place, with the host's reports, all of them paused, and no run."""
+    forget_runs(_lasting_place)
+    return replace(_lasting_place, overrides=dict(_lasting_place.overrides))
+
+
+def seeded(place: Place) -> Place:
+    """The same place with its reports, none of which runs but by hand."""
+    place.overrides |= {"POLL_INTERVAL_SECONDS": "1"}
+    for command in (["seed_reports"], ["discover_reports"], ["pause_reports", "--all", "--reason", "tests"]):
+        place.manage(*command)
+    return place
 
 
 def migrated(place: Place) -> Place:

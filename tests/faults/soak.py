@@ -1,13 +1,13 @@
 """`make soak`: a cluster under random kills, for as long as one likes. `python -m tests.faults.soak --seed 7` replays a seed.
 
 Reports are run all the while; any process of the cluster, its main process included, is killed at random moments, and a
-supervisor of ours starts the cluster again when it ended. At the end the killing stops, and the invariants must hold.
+supervisor of ours starts the cluster again when it ended. With `--on postgres` the wires to PostgreSQL and Redis are cut too,
+and Redis forgets its messages. At the end all that stops, and the invariants must hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import subprocess
@@ -15,18 +15,64 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import psutil
+import redis
 from rich.console import Console
 
+from tests.conftest import POSTGRES, REDIS, REDIS_DB
 from tests.demo.place import ROOT, Place, end_group
+from tests.faults.watching import ask, stored, submissions
+from tests.faults.wire import Wire
+from tests.places import place_on_postgres_with_redis
 
 console = Console(highlight=False)
+SETTINGS = {"Q_WORKERS": "3", "LEASE_SECONDS": "5", "TIMEOUT_SECONDS": "1"}
+RUNS = (
+    "[dict(pk=r.pk, status=r.status, code=r.error_code, twice=r.possibly_submitted_twice, path=r.results_path,"
+    " reference=r.client_reference) for r in ReportRun.objects.all()]"
+)
 ENDS = {"succeeded", "failed"}
 SETTLING = 180  # seconds for everything to end once nobody is killed any more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Where to soak: the place as its cluster sees it, the same past the wires, and what else can be hurt."""
+
+    cluster: Place
+    watched: Place
+    wires: tuple[Wire, ...] = ()
+    queue: redis.Redis | None = None
+
+
+@contextmanager
+def ground_on(kind: str, folder: Path) -> Iterator[Ground]:
+    """SQLite with the ORM broker, or PostgreSQL with Redis, each behind a wire."""
+    if kind == "sqlite":
+        place = Place(folder=folder, overrides=dict(SETTINGS))
+        yield Ground(cluster=place, watched=place)
+        return
+    redis_url = f"{REDIS}/{REDIS_DB}"
+    with ExitStack() as stack:
+        place = stack.enter_context(place_on_postgres_with_redis(folder, POSTGRES, redis_url))
+        place.overrides |= SETTINGS
+        database, broker = stack.enter_context(Wire(POSTGRES)), stack.enter_context(Wire(redis_url))
+        near = {
+            name: place.environment[name].replace(POSTGRES, database.url)
+            for name in ("DATABASE_URL", "REPORTS_DATABASE_URL")
+        }
+        yield Ground(
+            cluster=replace(place, overrides=place.overrides | near | {"REDIS_URL": broker.url}),
+            watched=place,
+            wires=(database, broker),
+            queue=stack.enter_context(redis.Redis.from_url(redis_url)),
+        )
 
 
 class Supervised:
@@ -75,15 +121,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--on", choices=["sqlite", "postgres"], default="sqlite")
     options = parser.parse_args()
-    console.print(f"seed {options.seed}, {options.minutes:g} minutes")
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        place = Place(
-            folder=Path(folder), overrides={"Q_WORKERS": "3", "LEASE_SECONDS": "5", "TIMEOUT_SECONDS": "1"}
-        )
-        prepare(place)
-        with place.fireant("--seconds-queued", "0.2", "--seconds-running", "1", "--quiet"):
-            return soak(place, random.Random(options.seed), options.minutes * 60)
+    console.print(f"seed {options.seed}, {options.minutes:g} minutes, on {options.on}")
+    with (
+        tempfile.TemporaryDirectory(prefix="soak-") as folder,
+        ground_on(options.on, Path(folder)) as ground,
+    ):
+        prepare(ground.watched)
+        with ground.watched.fireant("--seconds-queued", "0.2", "--seconds-running", "1", "--quiet"):
+            return soak(ground, random.Random(options.seed), options.minutes * 60)
 
 
 def prepare(place: Place) -> None:
@@ -95,25 +142,50 @@ def prepare(place: Place) -> None:
     place.manage("pause_reports", "--all", "--reason", "soak")
 
 
-def soak(place: Place, chance: random.Random, seconds: float) -> int:
-    """Kills for a while, lets everything settle, and judges."""
-    cluster = Supervised(place)
-    kills = 0
+def soak(ground: Ground, chance: random.Random, seconds: float) -> int:
+    """Hurts for a while, lets everything settle, and judges."""
+    place, cluster = ground.watched, Supervised(ground.cluster)
+    hurt: Counter[str] = Counter()
     try:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             place.manage("run_report", *[str(chance.randint(1, 31)) for _ in range(5)])
-            pause_until = time.monotonic() + chance.uniform(0.2, 3.0)
-            while time.monotonic() < pause_until:
-                cluster.look_after()
-                time.sleep(0.05)
-            kills += kill_one(cluster, chance)
-            console.print(f"{kills} kills, cluster started {cluster.starts} times", end="\r")
+            look_after(cluster, chance.uniform(0.2, 3.0))
+            hurt["kills"] += kill_one(cluster, chance)
+            if ground.wires and chance.random() < 0.15:
+                hurt["cuts"] += cut_one(ground.wires, chance, cluster)
+            if ground.queue is not None and chance.random() < 0.15:
+                hurt["messages lost"] += lose_messages(ground.queue)
+            console.print(f"{dict(hurt)}, cluster started {cluster.starts} times", end="\r")
         console.print()
         runs = settle(place, cluster)
     finally:
         cluster.stop()
-    return judge(place, runs, kills)
+    return judge(place, runs, hurt)
+
+
+def look_after(cluster: Supervised, seconds: float) -> None:
+    """Keeps the cluster started for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        cluster.look_after()
+        time.sleep(0.05)
+
+
+def cut_one(wires: tuple[Wire, ...], chance: random.Random, cluster: Supervised) -> int:
+    """An outage of one server, for a moment or some seconds; how many connections were cut."""
+    wire = chance.choice(wires)
+    cut = wire.cut()
+    look_after(cluster, chance.choice([0.0, 1.0, 4.0]))
+    wire.mend()
+    return cut
+
+
+def lose_messages(queue: redis.Redis) -> int:
+    """Redis forgets what waits; how many messages that were."""
+    waiting = int(queue.llen("django_q:report-orchestrator:q"))
+    queue.flushdb()
+    return waiting
 
 
 def kill_one(cluster: Supervised, chance: random.Random) -> int:
@@ -133,22 +205,15 @@ def settle(place: Place, cluster: Supervised) -> list[dict[str, Any]]:
     deadline = time.monotonic() + SETTLING
     while True:
         cluster.look_after()
-        runs: list[dict[str, Any]] = ask(
-            place,
-            "[dict(pk=r.pk, status=r.status, code=r.error_code, twice=r.possibly_submitted_twice, path=r.results_path,"
-            " reference=r.client_reference) for r in ReportRun.objects.all()]",
-        )
+        runs: list[dict[str, Any]] = ask(place, RUNS)
         if time.monotonic() > deadline or all(run["status"] in ENDS for run in runs):
             return runs
         time.sleep(2)
 
 
-def judge(place: Place, runs: list[dict[str, Any]], kills: int) -> int:
+def judge(place: Place, runs: list[dict[str, Any]], hurt: Counter[str]) -> int:
     """Says what came of it. 0 where the invariants hold."""
-    address = f"http://127.0.0.1:{place.fireant_port}/sandbox/jobs"
-    with urlopen(Request(address, headers={"Authorization": f"Bearer {place.key}"}), timeout=30) as answer:
-        seen = Counter(job["idempotency_key"] for job in json.load(answer)["jobs"])
-    files = [file for file in (place.folder / "lake" / "report_results").rglob("*") if file.is_file()]
+    seen, files = submissions(place), stored(place)
     faults: dict[str, list[Any]] = {
         "runs that did not end": [run for run in runs if run["status"] not in ENDS],
         "runs that failed, but for those set aside or held": [
@@ -167,7 +232,8 @@ def judge(place: Place, runs: list[dict[str, Any]], kills: int) -> int:
             len({run["path"] for run in runs if run["path"]}) + len(lost(runs, files)) :
         ],
     }
-    console.print(f"{kills} kills survived; {len(runs)} runs: {dict(Counter(run['status'] for run in runs))}")
+    ends = Counter(f"{run['status']} {run['code']}".strip() for run in runs)
+    console.print(f"survived {dict(hurt)}; {len(runs)} runs: {dict(ends)}")
     for what, found in faults.items():
         if found:
             console.print(f"[red]{len(found)} {what}:[/red] {found[:5]}")
@@ -178,12 +244,6 @@ def lost(runs: list[dict[str, Any]], files: list[Path]) -> list[Path]:
     """Files of runs that were set aside after their result was stored, and before that was noted."""
     aside = {run["reference"].rsplit("-", 1)[0] for run in runs if run["status"] == "failed"}
     return [file for file in files if file.stem in aside]
-
-
-def ask(place: Place, expression: str) -> Any:
-    """The JSON value of an expression in a process of the place's own."""
-    code = f"import json; from report_orchestrator.models import ReportRun; print(json.dumps({expression}))"
-    return json.loads(place.manage("shell", "-v0", "-c", code))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -20,10 +22,10 @@ from report_orchestrator.exceptions import (
 )
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import JobState
-from report_orchestrator.services import execution
-from report_orchestrator.services.execution import advance
+from report_orchestrator.services import execution, outcomes
+from report_orchestrator.services.execution import advance, work
 from report_orchestrator.services.polling import poll_due
-from report_orchestrator.signals import run_event
+from report_orchestrator.signals import message_event, run_event
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.integration.conftest import NewRun
@@ -86,6 +88,26 @@ def test_a_doubled_message_does_nothing(new_run: NewRun, fakes: FakePorts) -> No
 
 def test_a_message_for_a_run_that_is_not_there_does_nothing(fakes: FakePorts) -> None:
     assert not advance(4711, ports=fakes.ports, settings=SETTINGS)
+
+
+def test_messages_that_find_nothing_to_take_are_counted(new_run: NewRun, fakes: FakePorts) -> None:
+    told: list[tuple[str, object]] = []
+
+    def listen(*, event: str, fields: dict[str, object], **_kwargs: object) -> None:
+        told.append((event, fields["run_id"]))
+
+    run = new_run()
+    message_event.connect(listen)
+    try:
+        until = fakes.clock.now + timedelta(seconds=1)
+        moved = [work(pk, ports=fakes.ports, settings=SETTINGS, until=until) for pk in (run.pk, run.pk, 4711)]
+    finally:
+        message_event.disconnect(listen)
+    assert moved == [1, 0, 0]
+    assert told == [
+        ("message_found_nothing", run.pk),
+        ("message_found_nothing", 4711),
+    ]
 
 
 def test_polls_count_and_keep_one_row_of_the_timeline(new_run: NewRun, fakes: FakePorts) -> None:
@@ -395,6 +417,46 @@ def test_a_database_that_is_away_at_the_commit_does_not_lose_what_was_learned(
     assert (run.status, run.fireant_job_id) == (Status.SUCCEEDED, "101")
     assert len(fakes.fireant.submitted) == 1
     assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
+
+
+def test_a_database_that_is_away_for_seconds_is_waited_for_at_the_commit(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    announce = outcomes._announce
+
+    def announce_or_not(run: ReportRun, *told: Any) -> None:
+        """Fails when all is written but the commit, so that all of it is rolled back."""
+        if run.fireant_job_id and len(pauses) < 5:
+            raise OperationalError("server closed the connection unexpectedly")
+        announce(run, *told)
+
+    monkeypatch.setattr(outcomes, "_announce", announce_or_not)
+    run = go(new_run(), fakes)
+    assert (run.status, len(fakes.fireant.submitted), len(pauses)) == (Status.SUCCEEDED, 1, 5)
+    assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
+    assert pauses == sorted(pauses)
+    assert sum(pauses) > 1
+
+
+def test_a_database_that_stays_away_is_not_waited_for_for_ever(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[-1])
+    monkeypatch.setattr(time, "sleep", lambda pause: seconds.append(seconds[-1] + pause))
+
+    def refuse(*_told: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(outcomes, "_announce", refuse)
+    run = new_run()
+    with pytest.raises(OperationalError):
+        go(run, fakes)
+    assert 25 < seconds[-1] <= 30
+    run.refresh_from_db()
+    assert (run.status, run.step) == (Status.RUNNING, Step.REPORT_DATA)
 
 
 def test_a_worker_that_is_ended_just_after_a_commit_leaves_what_it_committed(

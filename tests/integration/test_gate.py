@@ -11,7 +11,7 @@ from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.exceptions import TransientError
 from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import JobState
-from report_orchestrator.services.execution import work
+from report_orchestrator.services.execution import advance, work
 from report_orchestrator.services.gate import read_circuit
 from report_orchestrator.services.maintenance import ring_startable
 from report_orchestrator.services.polling import poll_due
@@ -64,6 +64,22 @@ def test_a_free_place_goes_by_priority_then_by_age(new_run: NewRun, fakes: FakeP
     go(fakes, limited)
     order = [reference for _kind, _payload, reference in fakes.fireant.submitted]
     assert order == [runs[index].client_reference for index in (0, 3, 1, 2)]
+
+
+@pytest.mark.parametrize("limit", ["FIREANT_MAX_JOBS_IN_FLIGHT", "FIREANT_MAX_SUBMITS_PER_MINUTE"])
+def test_a_run_that_comes_by_when_a_place_is_free_overtakes_nobody_who_waits_for_it(
+    new_run: NewRun, fakes: FakePorts, limit: str
+) -> None:
+    limited = SettingsFactory.make(**{limit: 1})
+    waiting, passing = new_run(), new_run()
+    waiting.write(step=Step.EXTERNAL_JOB_SUBMISSION.value)
+    advance(passing.pk, ports=fakes.ports, settings=limited)
+    assert fakes.fireant.submitted == []
+    urgent = new_run()
+    urgent.write(priority=20)
+    advance(urgent.pk, ports=fakes.ports, settings=limited)
+    [(_kind, _payload, reference)] = fakes.fireant.submitted
+    assert reference == urgent.client_reference
 
 
 def test_no_more_submissions_in_a_minute_than_the_limit(new_run: NewRun, fakes: FakePorts) -> None:

@@ -4,6 +4,7 @@
 `after:<step>` when its result has just been committed. Which run dies where is read from `KILL_PLAN`, a JSON file of
 report names to points; each point leaves a file in `KILL_MARKS`, which proves that it fired and keeps it from firing again.
 A report whose point is `always:<step>` dies inside that step every time: it is poison.
+One whose point is `hold:<step>` does not die: it stays inside that step until the file `go` is among the marks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ def deadly(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
         outcome = function(run, context)
         die_at(f"inside:{step}", run.report_name)
         die_if_poison(step, run.report_name)
+        stay_if_held(step, run.report_name)
         return outcome
 
     return perform
@@ -64,6 +67,17 @@ def die_if_poison(step: str, report_name: str) -> None:
     marks = Path(os.environ["KILL_MARKS"])
     (marks / f"poison-{len(list(marks.glob('poison-*'))) + 1}").touch()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stay_if_held(step: str, report_name: str) -> None:
+    """Waits for the file `go`, having left a mark."""
+    plan = json.loads(Path(os.environ["KILL_PLAN"]).read_text())
+    if plan.get(report_name) != f"hold:{step}":
+        return
+    marks = Path(os.environ["KILL_MARKS"])
+    (marks / f"held-{step}").touch()
+    while not (marks / "go").exists():
+        time.sleep(0.02)
 
 
 def die_at(point: str, report_name: str) -> None:
