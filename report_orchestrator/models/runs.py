@@ -85,6 +85,12 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
             .order_by("-priority", "created_at", "pk")
         )
 
+    def startable_before(self, run: ReportRun) -> Self:
+        """Queued runs that go before this one, by priority, then by age."""
+        older = Q(created_at__lt=run.created_at) | Q(created_at=run.created_at, pk__lt=run.pk)
+        before = Q(priority__gt=run.priority) | Q(priority=run.priority) & older
+        return self.filter(before, status=Status.QUEUED).exclude(self._behind_another())
+
     def _behind_another(self) -> Q:
         """Runs that have not begun and stand in line behind an earlier run of their report."""
         live = ReportRun.objects.live().exclude(trigger=Trigger.MANUAL.value)

@@ -28,7 +28,7 @@ from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import Ports
 from report_orchestrator.services import downloads
 from report_orchestrator.services.announce import database, message_event, run_event
-from report_orchestrator.services.gate import admits, closed_steps, weigh
+from report_orchestrator.services.gate import admits, closed_steps, is_limited, stands_behind, weigh
 from report_orchestrator.services.outcomes import Lease, commit, hand_back, held, outcome_of
 from report_orchestrator.services.patience import patiently
 from report_orchestrator.services.pipeline import STEPS, StepContext
@@ -44,11 +44,7 @@ def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetim
 
     Returns how many runs it moved.
     """
-    moved = 0
-    if run_id is not None:
-        moved += advance(run_id, ports=ports, settings=settings, in_worker=True)
-        if not moved:
-            message_event("message_found_nothing", run_id=run_id)
+    moved = 0 if run_id is None else _answer(run_id, ports=ports, settings=settings)
     while (now := ports.clock()) < until:
         open_to_all = ReportRun.objects.claimable(now).exclude(step__in=closed_steps(now, settings))
         candidates = list(open_to_all.values_list("pk", flat=True)[:CANDIDATES])
@@ -57,6 +53,18 @@ def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetim
         if not won:
             break
     return moved
+
+
+def _answer(run_id: int, *, ports: Ports, settings: Settings) -> int:
+    """Moves the run that a message names, unless others come before it: they are moved next, and it in its turn."""
+    if is_limited(settings):
+        run = ReportRun.objects.filter(pk=run_id).first()
+        if run is not None and stands_behind(run, Step(run.step), settings=settings):
+            return 0
+    moved = advance(run_id, ports=ports, settings=settings, in_worker=True)
+    if not moved:
+        message_event("message_found_nothing", run_id=run_id)
+    return int(moved)
 
 
 def advance(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool = False) -> bool:
@@ -70,7 +78,7 @@ def advance(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool = 
     try:
         while lease.run.status == Status.RUNNING:
             step = Step(lease.run.step)
-            outcome = _perform(lease, ports, in_worker=in_worker)
+            outcome = _perform(lease, ports)
             weighed = patiently(
                 partial(_weigh_now, step, outcome, ports=ports, settings=settings), lease=settings.lease
             )
@@ -97,12 +105,14 @@ def _claim(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool) ->
             run.write(wake_at=now + downloads.PAUSE)
             return None
         with transaction.atomic(using=database()):
-            return _take(run, now=now, ports=ports, settings=settings)
+            return _take(run, now=now, ports=ports, settings=settings, in_worker=in_worker)
     except LeaseLostError:
         return None
 
 
-def _take(run: ReportRun, *, now: datetime, ports: Ports, settings: Settings) -> Lease | None:
+def _take(
+    run: ReportRun, *, now: datetime, ports: Ports, settings: Settings, in_worker: bool
+) -> Lease | None:
     if run.status == Status.RUNNING:
         _write_off(run, now)
     if reason := _reason_not_to_start(run, settings):
@@ -124,7 +134,7 @@ def _take(run: ReportRun, *, now: datetime, ports: Ports, settings: Settings) ->
         run_event("submission_repeated", run, client_reference=run.client_reference)
     attempt = waiting or RunStep.objects.create(run=run, step=run.step, attempt=run.attempt, started_at=now)
     run_event("step_started", run, attempt=run.attempt, worker=run.worker)
-    return Lease(run=run, attempt=attempt, settings=settings, clock=ports.clock)
+    return Lease(run=run, attempt=attempt, settings=settings, clock=ports.clock, in_worker=in_worker)
 
 
 def _write_off(run: ReportRun, now: datetime) -> None:
@@ -183,8 +193,8 @@ def lease_token() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
 
-def _perform(lease: Lease, ports: Ports, *, in_worker: bool) -> Outcome:
-    keep_lease = downloads.considerate(lease, ports=ports).keep if in_worker else lease.keep
+def _perform(lease: Lease, ports: Ports) -> Outcome:
+    keep_lease = downloads.considerate(lease, ports=ports).keep if lease.in_worker else lease.keep
     context = StepContext(ports=ports, keep_lease=keep_lease)
     return outcome_of(
         lambda: STEPS[Step(lease.run.step)](lease.run, context), run=lease.run, settings=lease.settings

@@ -28,6 +28,7 @@ from report_orchestrator.models import Mark, ReportRun, RunStep
 from report_orchestrator.services.announce import database, schedule_event
 
 FIREANT_STEPS = frozenset({Step.EXTERNAL_JOB_SUBMISSION, Step.JOB_COMPLETION_STATUS, Step.RESULTS_STORAGE})
+BEFORE_FIREANT = (Step.REPORT_DATA, Step.EXTERNAL_JOB_SUBMISSION)
 CIRCUIT = "circuit: fireant"
 MUTEX = "mutex: fireant gate"
 MINUTE = timedelta(minutes=1)
@@ -102,7 +103,7 @@ def _wins_probe(circuit: Circuit, now: datetime, settings: Settings) -> bool:
 
 def _has_place(now: datetime, settings: Settings) -> bool:
     """Counts under a mutex, which the caller's transaction keeps until its run is counted too."""
-    if not settings.fireant_max_jobs_in_flight and not settings.fireant_max_submits_per_minute:
+    if not is_limited(settings):
         return True
     Mark.objects.hold(MUTEX, now=now)
     return places_left(now, settings) > 0
@@ -129,14 +130,16 @@ def jobs_in_flight() -> int:
     ).count()
 
 
+def is_limited(settings: Settings) -> bool:
+    """Whether places at Fireant are limited at all."""
+    return bool(settings.fireant_max_jobs_in_flight or settings.fireant_max_submits_per_minute)
+
+
 def stands_behind(run: ReportRun, step: Step, *, settings: Settings) -> bool:
-    """Whether others wait for a place at this step that come before the run: a free place is theirs, not a passer-by's."""
-    limited = settings.fireant_max_jobs_in_flight or settings.fireant_max_submits_per_minute
-    if step != Step.EXTERNAL_JOB_SUBMISSION or not limited:
+    """Whether places at Fireant are few, and others that may start come before the run: a free place is theirs."""
+    if step not in BEFORE_FIREANT or not is_limited(settings):
         return False
-    older = Q(created_at__lt=run.created_at) | Q(created_at=run.created_at, pk__lt=run.pk)
-    before = Q(priority__gt=run.priority) | Q(priority=run.priority) & older
-    return ReportRun.objects.filter(before, status=Status.QUEUED, step=step).exists()
+    return ReportRun.objects.startable_before(run).filter(step__in=BEFORE_FIREANT).exists()
 
 
 def closed_steps(now: datetime, settings: Settings) -> list[Step]:

@@ -16,7 +16,7 @@ from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import bells
-from report_orchestrator.services.gate import FIREANT_STEPS, read_circuit
+from report_orchestrator.services.gate import BEFORE_FIREANT, FIREANT_STEPS, is_limited, read_circuit
 from report_orchestrator.services.maintenance import TICK_MARK
 from report_orchestrator.services.pausing import all_are_paused
 
@@ -108,8 +108,7 @@ def _held_back_steps(settings: Settings) -> list[Step]:
     """Steps at which a run may wait for a place or for Fireant, for as long as that takes, while all is well with us."""
     if read_circuit().is_open:
         return sorted(FIREANT_STEPS)
-    limited = settings.fireant_max_jobs_in_flight or settings.fireant_max_submits_per_minute
-    return [Step.EXTERNAL_JOB_SUBMISSION] if limited else []
+    return list(BEFORE_FIREANT) if is_limited(settings) else []
 
 
 def _expired_leases(now: datetime) -> Finding:

@@ -42,12 +42,16 @@ from report_orchestrator.services.patience import patiently
 
 @dataclass(slots=True, kw_only=True)
 class Lease:
-    """A claimed run, its open attempt, and the right to write both until `run.wake_at`."""
+    """A claimed run, its open attempt, and the right to write both until `run.wake_at`.
+
+    Held `in_worker` of a cluster, it leaves a free place at Fireant to runs that come before it, and lasting downloads give way.
+    """
 
     run: ReportRun
     attempt: RunStep
     settings: Settings
     clock: Clock
+    in_worker: bool = False
 
     def keep(self) -> None:
         """Renews the lease once half of it is gone. Raises `LeaseLostError` when another worker has the run."""
@@ -133,9 +137,14 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
     a job's id, is not lost for that. What the database cannot hold ends the run with a reason.
     """
     restore = _restorer(lease)
+    tried = False
 
     def write() -> None:
+        nonlocal tried
         restore()
+        if tried and _went_through(lease):
+            return
+        tried = True
         _commit_once(lease, outcome, hand_over=hand_over)
 
     try:
@@ -157,6 +166,22 @@ def _restorer(lease: Lease) -> Callable[[], None]:
             vars(row).update(before)
 
     return restore
+
+
+def _went_through(lease: Lease) -> bool:
+    """Whether a commit came about though the connection broke before it could say so; if so, the lease goes on from there.
+
+    Nobody else has this claim's name, so a row of the next version that still bears it was written by us.
+    """
+    run = lease.run
+    written = ReportRun.objects.filter(
+        pk=run.pk, version=run.version + 1, status=Status.RUNNING, worker=run.worker
+    ).first()
+    if written is None:
+        return False
+    lease.run = written
+    lease.attempt = RunStep.objects.get(run=written, step=written.step, attempt=written.attempt)
+    return True
 
 
 def _unstorable(lease: Lease, outcome: Outcome, error: Exception) -> Failed:
@@ -181,9 +206,9 @@ def _commit_once(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
     ended = lease.attempt
     with transaction.atomic(using=database()):
         if reached.status == Status.RUNNING and not hand_over:
-            hand_over = stands_behind(run, reached.step, settings=lease.settings) or not admits(
-                reached.step, now=now, settings=lease.settings
-            )
+            hand_over = (
+                lease.in_worker and stands_behind(run, reached.step, settings=lease.settings)
+            ) or not admits(reached.step, now=now, settings=lease.settings)
         # The run before its steps, here and everywhere: two writers that lock in one order cannot deadlock.
         run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
         _close(ended, outcome, reached, now)

@@ -440,6 +440,24 @@ def test_a_database_that_is_away_for_seconds_is_waited_for_at_the_commit(
     assert sum(pauses) > 1
 
 
+def test_a_commit_whose_answer_was_lost_is_not_taken_for_another_workers(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_once = outcomes._commit_once
+    lost = iter([True, False, True])
+
+    def commit_and_break(*given: Any, **named: Any) -> None:
+        commit_once(*given, **named)
+        if next(lost, False):
+            raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(outcomes, "_commit_once", commit_and_break)
+    run = go(new_run(), fakes)
+    assert (run.status, run.crashes, run.possibly_submitted_twice) == (Status.SUCCEEDED, 0, False)
+    assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
+    assert next(lost, None) is None
+
+
 def test_a_database_that_stays_away_is_not_waited_for_for_ever(
     new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

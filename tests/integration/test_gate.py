@@ -73,13 +73,38 @@ def test_a_run_that_comes_by_when_a_place_is_free_overtakes_nobody_who_waits_for
     limited = SettingsFactory.make(**{limit: 1})
     waiting, passing = new_run(), new_run()
     waiting.write(step=Step.EXTERNAL_JOB_SUBMISSION.value)
-    advance(passing.pk, ports=fakes.ports, settings=limited)
+    advance(passing.pk, ports=fakes.ports, settings=limited, in_worker=True)
     assert fakes.fireant.submitted == []
     urgent = new_run()
     urgent.write(priority=20)
-    advance(urgent.pk, ports=fakes.ports, settings=limited)
+    advance(urgent.pk, ports=fakes.ports, settings=limited, in_worker=True)
     [(_kind, _payload, reference)] = fakes.fireant.submitted
     assert reference == urgent.client_reference
+
+
+def test_a_message_that_names_a_run_gives_it_no_place_before_one_that_has_not_begun(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=2)
+    for job_id in ("101", "102"):
+        fakes.fireant.answer(job_id, JobState.RUNNING)
+    named, older, urgent = new_run(), new_run(), new_run()
+    named.write(priority=-1)
+    urgent.write(priority=20)
+    work(named.pk, ports=fakes.ports, settings=limited, until=fakes.clock.now + timedelta(seconds=1))
+    order = [reference for _kind, _payload, reference in fakes.fireant.submitted]
+    assert order == [urgent.client_reference, older.client_reference]
+
+
+def test_a_person_who_has_a_run_done_at_once_waits_for_a_place_and_for_nobody_else(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=1)
+    waiting, by_hand = new_run(), new_run()
+    waiting.write(step=Step.EXTERNAL_JOB_SUBMISSION.value)
+    advance(by_hand.pk, ports=fakes.ports, settings=limited)
+    by_hand.refresh_from_db()
+    assert by_hand.status == Status.SUCCEEDED
 
 
 def test_no_more_submissions_in_a_minute_than_the_limit(new_run: NewRun, fakes: FakePorts) -> None:
