@@ -108,7 +108,7 @@ class TestSettings:
 
     def test_e003_a_value_that_cannot_be_read(self, settings: DjangoSettings) -> None:
         message, hint = only(found(settings, MAX_RETRIES="many"), "E003")
-        assert message == "MAX_RETRIES cannot be read: it must be a number."
+        assert message == "MAX_RETRIES cannot be read: it must be a number. It is 'many'."
         assert "Set MAX_RETRIES in REPORT_ORCHESTRATOR or in the environment" in hint
 
     def test_e003_a_variable_of_the_environment(
