@@ -116,7 +116,10 @@ class TestSettings:
     ) -> None:
         monkeypatch.setenv("SCHEDULING_APPROACH", "sensors")
         message, _hint = only(found(settings), "E003")
-        assert message == "SCHEDULING_APPROACH cannot be read: it must be one of sensor, schedule, pipeline."
+        assert (
+            message
+            == "SCHEDULING_APPROACH cannot be read: it must be one of sensor, schedule, pipeline. It is 'sensors'."
+        )
 
     def test_an_unreadable_secret_is_not_shown(self, settings: DjangoSettings) -> None:
         messages = found(settings, FIREANT_API_URL="https://ann:hush@fireant.example")
