@@ -24,7 +24,7 @@ from django.core.signals import setting_changed
 
 from report_orchestrator.domain.cron import parse_cron
 from report_orchestrator.exceptions import ConfigurationError, InvalidCronError
-from report_orchestrator.masking import masked, masked_beginning
+from report_orchestrator.masking import lent, masked, masked_beginning
 
 SETTING = "REPORT_ORCHESTRATOR"
 SANDBOX_URL = "http://127.0.0.1:8099"
@@ -245,8 +245,10 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret values that must be masked wherever they might surface; the longest first, as one may hold another."""
-        values = {secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret}
+        """What must be masked wherever it might surface, tokens that were lent to us included; the longest first."""
+        values = {
+            secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret
+        } | {*lent()}
         return tuple(sorted(values, key=len, reverse=True))
 
     def masked(self, text: str) -> str:

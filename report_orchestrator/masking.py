@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
@@ -20,6 +21,19 @@ _USER_OF_URL = re.compile(r"(://)[^/@\s\"'<>]{1,300}@")
 _CREDENTIAL = re.compile(r"(?i)\b((?:bearer|basic) )[a-z0-9\-._~+/]{16,}=*")
 _TOKEN = re.compile(r"(?i)((?:access|refresh|id)_token\\?[\"']?\s*[:=]\s*\\?[\"']?)[^\"'\\\s&,}]+")
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
+
+_lent: deque[str] = deque(maxlen=16)
+
+
+def remember(token: str) -> None:
+    """Masks a token that the outside has lent us, from now on and for as long as it is among the last few."""
+    if token not in _lent:
+        _lent.append(token)
+
+
+def lent() -> tuple[str, ...]:
+    """The last few tokens."""
+    return tuple(_lent)
 
 
 def masked(text: str, secrets: tuple[str, ...]) -> str:
