@@ -66,7 +66,8 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
 def _any_spelling(letter: str) -> str:
     """A pattern of a letter as it is or percent-encoded: who encodes does not always encode the same letters."""
     octets = "".join(f"%{octet:02x}" for octet in letter.encode("utf-8", "surrogatepass"))
-    return f"(?:{re.escape(letter)}|(?i:{octets}))"
+    # Encoded first, as a percent sign begins its own encoding.
+    return f"(?:(?i:{octets})|{re.escape(letter)})"
 
 
 @lru_cache(maxsize=8)
