@@ -47,8 +47,11 @@ def work(run_id: int | None, *, ports: Ports, settings: Settings, until: datetim
     moved = 0 if run_id is None else _answer(run_id, ports=ports, settings=settings)
     while (now := ports.clock()) < until:
         open_to_all = ReportRun.objects.claimable(now).exclude(step__in=closed_steps(now, settings))
-        candidates = list(open_to_all.values_list("pk", flat=True)[:CANDIDATES])
-        won = sum(advance(pk, ports=ports, settings=settings, in_worker=True) for pk in candidates)
+        candidates = list(open_to_all.values_list("pk", "version")[:CANDIDATES])
+        won = sum(
+            advance(pk, ports=ports, settings=settings, in_worker=True, seen_at=version)
+            for pk, version in candidates
+        )
         moved += won
         if not won:
             break
@@ -67,12 +70,15 @@ def _answer(run_id: int, *, ports: Ports, settings: Settings) -> int:
     return int(moved)
 
 
-def advance(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool = False) -> bool:
+def advance(
+    run_id: int, *, ports: Ports, settings: Settings, in_worker: bool = False, seen_at: int | None = None
+) -> bool:
     """Takes a run as far as it can go without waiting. False where there was nothing to take: the message was late or doubled.
 
-    A download that lasts gives way to others `in_worker`, where it would take the place of work that cannot wait.
+    A download that lasts gives way to others `in_worker`, where it would take the place of work that cannot wait. A run that
+    was chosen from a list, `seen_at` a version, is left where it has moved on since: its turn may have become another.
     """
-    lease = _claim(run_id, ports=ports, settings=settings, in_worker=in_worker)
+    lease = _claim(run_id, ports=ports, settings=settings, in_worker=in_worker, seen_at=seen_at)
     if lease is None:
         return False
     try:
@@ -95,10 +101,14 @@ def _weigh_now(step: Step, outcome: Outcome, *, ports: Ports, settings: Settings
     return weigh(step, outcome, now=ports.clock(), settings=settings)
 
 
-def _claim(run_id: int, *, ports: Ports, settings: Settings, in_worker: bool) -> Lease | None:
+def _claim(
+    run_id: int, *, ports: Ports, settings: Settings, in_worker: bool, seen_at: int | None
+) -> Lease | None:
     now = ports.clock()
     run = ReportRun.objects.filter(pk=run_id).first()
     if run is None or not run.is_claimable(now) or ReportRun.objects.waits_in_line(run):
+        return None
+    if seen_at is not None and run.version != seen_at:
         return None
     try:
         if in_worker and downloads.stays_out(run, ports=ports):

@@ -56,9 +56,13 @@ def open_many(count: int) -> str:
 
 
 def look() -> str:
-    """JSON: how many runs have not been submitted, how old the last tick is in seconds, how many jobs are in flight."""
+    """JSON: how many runs have not been submitted, how old the last tick is in seconds, how many jobs are in flight.
+
+    Before the first tick, the time since the first submission stands for its age.
+    """
     now = get_ports().clock()
     last = Mark.objects.filter(name="tick").aggregate(at=Min("marked_at"))["at"]
+    last = last or ReportRun.objects.aggregate(at=Min("started_at"))["at"]
     waiting = (
         ReportRun.objects.filter(Q(step="report_data") | Q(step="external_job_submission")).live().count()
     )
@@ -68,6 +72,10 @@ def look() -> str:
 
 
 def ranking() -> str:
-    """JSON: the references of all scheduled runs in the order in which they should start."""
-    runs = ReportRun.objects.filter(trigger="scheduled").order_by("-priority", "created_at", "pk")
+    """JSON: the references of all scheduled runs, but for skipped times, in the order in which they should start."""
+    runs = (
+        ReportRun.objects.filter(trigger="scheduled")
+        .exclude(status="skipped")
+        .order_by("-priority", "created_at", "pk")
+    )
     return json.dumps([run.client_reference for run in runs])

@@ -458,6 +458,16 @@ def test_a_commit_whose_answer_was_lost_is_not_taken_for_another_workers(
     assert next(lost, None) is None
 
 
+def test_a_run_that_moved_on_since_it_was_chosen_is_left_to_its_turn(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    run = new_run()
+    seen_at = run.version
+    run.write(step=Step.EXTERNAL_JOB_SUBMISSION.value)
+    assert not advance(run.pk, ports=fakes.ports, settings=SETTINGS, seen_at=seen_at)
+    assert fakes.fireant.submitted == []
+
+
 def test_a_database_that_stays_away_is_not_waited_for_for_ever(
     new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
