@@ -20,6 +20,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from report_orchestrator import __version__
+from report_orchestrator.adapters.fireant_results import whole
 from report_orchestrator.conf import SANDBOX_URL, Secret, Settings
 from report_orchestrator.domain.payload import Payload
 from report_orchestrator.domain.reports import EventKind
@@ -199,7 +200,7 @@ class FireantClient:
                     code="no_result",
                 )
             self._expect_success(response, f"a request for the result of job {job_id}")
-            yield self._pieces(response, job_id)
+            yield whole(self._pieces(response, job_id), response.headers, job_id)
 
     def _pieces(self, response: requests.Response, job_id: str) -> Iterator[bytes]:
         received = 0
