@@ -30,6 +30,7 @@ _WARNINGS = frozenset(
         "times_beyond_lookback",
         "circuit_opened",
         "clock_set_back",
+        "sweep_failed",
     }
 )
 _DEBUGS = frozenset({"message_found_nothing"})

@@ -42,7 +42,9 @@ def whole(pieces: Iterable[bytes], headers: Mapping[str, str], job_id: str) -> I
     if ends.first not in CLOSING:
         _refuse_endless(job_id, unless=delimited)
     elif ends.last != CLOSING[ends.first]:
-        raise _cut_short(job_id, f"it begins with {ends.first.decode()} and does not end with its counterpart")
+        raise _cut_short(
+            job_id, f"it begins with {ends.first.decode()} and does not end with its counterpart"
+        )
     elif not (delimited or brackets.are_closed):
         raise _cut_short(job_id, "not all of its brackets are closed")
 

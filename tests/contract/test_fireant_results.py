@@ -102,7 +102,9 @@ def test_what_is_no_json_is_held_against_its_length(how: str) -> None:
     assert caught.value.code == "result_cut_short"
 
 
-@pytest.mark.parametrize(("headers", "body"), [(TEXT, b"a,b\n1,2"), (TEXT, b""), (JSON, b"17"), (JSON, b'"a"')])
+@pytest.mark.parametrize(
+    ("headers", "body"), [(TEXT, b"a,b\n1,2"), (TEXT, b""), (JSON, b"17"), (JSON, b'"a"')]
+)
 def test_what_nobody_can_know_to_be_whole_is_refused(headers: bytes, body: bytes) -> None:
     with pytest.raises(FireantError) as caught:
         downloaded(answer_of(body, "close", headers))
