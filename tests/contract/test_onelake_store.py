@@ -300,9 +300,11 @@ class TestEverySweep:
             release.wait(10)
             raise SourceFailedError
 
-        writer = threading.Thread(
-            target=lambda: pytest.raises(SourceFailedError, shelf.store.write, PATH, chunks())
-        )
+        def write() -> None:
+            with pytest.raises(SourceFailedError):
+                shelf.store.write(PATH, chunks())
+
+        writer = threading.Thread(target=write)
         writer.start()
         holding.wait(10)
         try:

@@ -159,7 +159,7 @@ def test_the_store_is_swept_once_a_day_and_spares_what_runs_write(new_run: NewRu
     for _ in range(3):
         sweep_if_due(ports=fatal.ports)
         fatal.clock.advance(hours=9)
-    assert fatal.store.sweeps == [(OLDER_THAN, {writing.result_path})]
+    assert fatal.store.sweeps == [(OLDER_THAN, frozenset({writing.result_path}))]
 
     sweep_if_due(ports=fatal.ports)
     assert len(fatal.store.sweeps) == 2
