@@ -31,6 +31,7 @@ _WARNINGS = frozenset(
         "circuit_opened",
         "clock_set_back",
         "sweep_failed",
+        "rows_not_appended",
     }
 )
 _DEBUGS = frozenset({"message_found_nothing"})

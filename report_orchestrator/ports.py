@@ -205,6 +205,37 @@ class ResultStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """What became of a result's rows. `rows` is None where they were there before; `note` tells a person why there are none."""
+
+    location: str
+    rows: int | None = None
+    note: str = ""
+
+
+class ResultTable(Protocol):
+    """Where results are kept as rows too."""
+
+    def append(
+        self,
+        run: str,
+        columns: Mapping[str, str | date | datetime],
+        read: Callable[[], Iterable[bytes]],
+        keep: Callable[[], None],
+    ) -> Appended:
+        """Appends the rows of a result with the run's own columns, exactly once for each run however often it is asked.
+
+        `read` gives the result's bytes from the beginning, and may be called more than once. `keep` is called every few seconds,
+        always in the caller's thread. A result that has no rows to append is told by a note, and is no error.
+
+        Raises:
+            TransientError: worth another attempt.
+            StorageError, ConfigurationError: a person must look.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSchedule:
     """A line in the queue's own schedule table. Exactly one of `cron` and `minutes` is set. `next_run_at` is aware UTC.
 
@@ -277,3 +308,4 @@ class Ports:
     queue: TaskQueue
     build_payload: PayloadBuilder
     clock: Clock
+    table: ResultTable | None = None

@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from report_orchestrator.sandbox.answers import Answer, error_answer, json_answer
 from report_orchestrator.sandbox.exchange import Exchange, SandboxRequest
 from report_orchestrator.sandbox.faults import Fault, FaultScript, parse_fault
+from report_orchestrator.sandbox.onelake_blobs import Blobs, listing
 from report_orchestrator.sandbox.onelake_entra import RESOURCE, Entra
 from report_orchestrator.sandbox.onelake_faults import (
     ENTRA_ENDPOINTS,
@@ -140,6 +141,7 @@ class OneLakeApi:
     ) -> None:
         self._place = place
         self._files = files
+        self._blobs = Blobs(files)
         self._entra = entra
         self._faults = faults
         self._observe = observe
@@ -312,6 +314,28 @@ class OneLakeApi:
             return answer
         return replace(answer, headers={**answer.headers, "X-Ms-Continuation": left[most - 1][0]})
 
+    def put_blob(self, request: LakeRequest) -> Answer:
+        """Makes a blob of the body."""
+        entry = self._blobs.put(self._path(request), request.body, request.conditions)
+        return _empty(HTTPStatus.CREATED, _versions(entry))
+
+    def put_block(self, request: LakeRequest) -> Answer:
+        """Takes a block of a blob to come."""
+        self._blobs.put_block(self._path(request), request.query["blockid"], request.body)
+        return _empty(HTTPStatus.CREATED)
+
+    def put_block_list(self, request: LakeRequest) -> Answer:
+        """Makes a blob of its blocks."""
+        entry = self._blobs.put_block_list(self._path(request), request.body, request.conditions)
+        return _empty(HTTPStatus.CREATED, _versions(entry))
+
+    def list_blobs(self, request: LakeRequest) -> Answer:
+        """What has names that begin alike."""
+        item = request.query.get("prefix", "").partition("/")[0]
+        self._place.path_below(request.workspace, item)
+        found = [(f"{item}/{name}", entry) for name, entry in self._files.below("", recursive=True)]
+        return listing(request.workspace, found, request.query)
+
     def _path(self, request: LakeRequest) -> str:
         return self._place.path_below(request.workspace, request.path)
 
@@ -356,6 +380,10 @@ _ACTIONS: Mapping[LakeEndpoint, Callable[[OneLakeApi, LakeRequest], Answer]] = {
     "head": OneLakeApi.head,
     "read": OneLakeApi.read,
     "list": OneLakeApi.list,
+    "put_blob": OneLakeApi.put_blob,
+    "put_block": OneLakeApi.put_block,
+    "put_block_list": OneLakeApi.put_block_list,
+    "list_blobs": OneLakeApi.list_blobs,
 }
 
 
@@ -376,7 +404,21 @@ def _lake_endpoint(request: SandboxRequest) -> LakeEndpoint | None:
         case "GET", {"resource": "filesystem"}:
             return "list"
         case method, {**others} if others.get("action", "getStatus") == "getStatus" and "comp" not in others:
-            return _BY_METHOD.get(method)
+            return _BY_METHOD.get(method) or _blob_endpoint(request, query)
+        case _:
+            return _blob_endpoint(request, query)
+
+
+def _blob_endpoint(request: SandboxRequest, query: Mapping[str, str]) -> LakeEndpoint | None:
+    match request.method, query:
+        case "PUT", {"comp": "block", "blockid": _}:
+            return "put_block"
+        case "PUT", {"comp": "blocklist"}:
+            return "put_block_list"
+        case "PUT", {**others} if not others and request.headers.get("X-Ms-Blob-Type") == "BlockBlob":
+            return "put_blob"
+        case "GET", {"restype": "container", "comp": "list"}:
+            return "list_blobs"
         case _:
             return None
 

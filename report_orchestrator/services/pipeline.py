@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TypeAlias, cast, get_args
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -181,8 +181,29 @@ def results_storage(run: ReportRun, context: StepContext) -> Outcome:
             "bytes": stored.size,
             "sha256": stored.sha256,
             "manifest": described.location,
+            **_as_rows(run, context),
         },
     )
+
+
+def _as_rows(run: ReportRun, context: StepContext) -> dict[str, Json]:
+    """Appends the stored result to the table, where there is one; returns what came of it."""
+    table, store = context.ports.table, context.ports.store
+    if table is None:
+        return {}
+    columns: dict[str, str | date | datetime] = {
+        "run_reference": str(run.reference),
+        "run_report_key": run.report_key,
+        "run_date": run.run_date,
+        "run_scheduled_for": run.scheduled_for,
+        "run_fireant_job_id": run.fireant_job_id,
+    }
+    appended = table.append(
+        str(run.reference), columns, lambda: store.read(run.result_path), context.keep_lease
+    )
+    if appended.note:
+        run_event("rows_not_appended", run, table=appended.location, note=appended.note)
+    return {"table": appended.location, "rows": appended.rows, "rows_note": appended.note}
 
 
 def _downloaded(run: ReportRun, context: StepContext) -> Generator[bytes, None, None]:
