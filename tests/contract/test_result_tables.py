@@ -25,7 +25,11 @@ from report_orchestrator.ports import Appended
 from report_orchestrator.sandbox.onelake import OneLakeSandbox
 from tests.demo.place import ROOT
 
-COLUMNS = {"run_reference": "r1", "run_date": date(2026, 7, 1), "run_at": datetime(2026, 7, 1, 6, tzinfo=UTC)}
+COLUMNS: dict[str, str | date | datetime] = {
+    "run_reference": "r1",
+    "run_date": date(2026, 7, 1),
+    "run_at": datetime(2026, 7, 1, 6, tzinfo=UTC),
+}
 ROWS = [{"location": "Miami", "exposure": 1}, {"location": "Tampa", "exposure": 2.5, "is_coastal": True}]
 
 

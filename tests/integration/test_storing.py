@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
+from report_orchestrator.adapters.delta_table import DeltaResults
 from report_orchestrator.domain.runs import Status, Step
-from report_orchestrator.exceptions import FireantError, TransientError
+from report_orchestrator.exceptions import ConfigurationError, FireantError, TransientError
 from report_orchestrator.models import ReportRun
-from report_orchestrator.ports import NOBODY, Follower, StoredResult, Upload
+from report_orchestrator.ports import NOBODY, Follower, Ports, StoredResult, Upload
 from report_orchestrator.services import maintenance
 from report_orchestrator.services.execution import advance
 from report_orchestrator.services.sweeping import OLDER_THAN, sweep_if_due
 from report_orchestrator.signals import schedule_event
 from report_orchestrator.testing import FakePorts, FakeStore
+from report_orchestrator.wiring import build_ports
 from tests.conftest import SettingsFactory
 
 pytestmark = pytest.mark.django_db
@@ -192,3 +198,91 @@ def test_a_sweep_that_fails_is_told_and_tried_again_within_the_day(
     fakes.clock.advance(hours=1)
     sweep_if_due(ports=fakes.ports)
     assert len(fakes.store.sweeps) == 1
+
+
+class TestATable:
+    @pytest.fixture
+    def tabled(self, fakes: FakePorts, tmp_path: Path) -> Ports:
+        return replace(fakes.ports, table=DeltaResults(str(tmp_path / "report_results")))
+
+    def rows(self, ports: Ports) -> list[dict[str, Any]]:
+        assert isinstance(ports.table, DeltaResults)
+        rows: list[dict[str, Any]] = DeltaTable(ports.table._address).to_pyarrow_table().to_pylist()
+        return rows
+
+    def go(self, run: ReportRun, ports: Ports) -> ReportRun:
+        advance(run.pk, ports=ports, settings=SETTINGS)
+        run.refresh_from_db()
+        return run
+
+    def learned(self, run: ReportRun) -> Any:
+        return run.steps.get(step=Step.RESULTS_STORAGE, result="completed").metadata
+
+    def test_gets_the_rows_with_the_runs_columns(
+        self, new_run: NewRun, fakes: FakePorts, tabled: Ports
+    ) -> None:
+        fakes.fireant.bodies["101"] = b'{"results": [{"location": "Miami", "exposure": 5}]}'
+        run = self.go(new_run(), tabled)
+        assert run.status == Status.SUCCEEDED
+        assert self.learned(run)["rows"] == 1
+        assert self.rows(tabled) == [
+            {
+                "location": "Miami",
+                "exposure": 5.0,
+                "run_reference": str(run.reference),
+                "run_report_key": "1",
+                "run_date": run.run_date,
+                "run_scheduled_for": run.scheduled_for,
+                "run_fireant_job_id": "101",
+            }
+        ]
+
+    def test_that_cannot_take_a_result_says_so_and_the_run_succeeds(
+        self, new_run: NewRun, fakes: FakePorts, tabled: Ports
+    ) -> None:
+        fakes.fireant.bodies["101"] = BODY
+        run = self.go(new_run(), tabled)
+        assert run.status == Status.SUCCEEDED
+        assert self.learned(run)["rows_note"] == "Not appended to the table: its rows are not all objects."
+
+    def test_that_cannot_be_reached_has_the_step_tried_again(
+        self, new_run: NewRun, fakes: FakePorts, tabled: Ports
+    ) -> None:
+        assert isinstance(tabled.table, DeltaResults)
+        in_the_way = Path(tabled.table._address)
+        in_the_way.write_text("a file where the table should be")
+        fakes.fireant.bodies["101"] = b'{"results": [{"a": 1}]}'
+        run = self.go(new_run(), tabled)
+        assert run.status == Status.UP_FOR_RETRY
+
+        in_the_way.unlink()
+        fakes.clock.advance(minutes=1)
+        assert self.go(run, tabled).status == Status.SUCCEEDED
+        assert len(self.rows(tabled)) == 1
+
+    def test_is_put_together_from_the_settings(self, tmp_path: Path) -> None:
+        given = {"RESULT_TABLES": "true", "RESULT_ROOT": tmp_path, "FABRIC_RESULTS_PATH": "teams/risk"}
+        table = build_ports(SettingsFactory.make(**given)).table
+        assert isinstance(table, DeltaResults)
+        assert table._address == str(tmp_path / "Tables" / "risk")
+        assert build_ports(SettingsFactory.make()).table is None
+
+    def test_of_onelake_is_addressed_over_its_blob_half(self) -> None:
+        lake = {"RESULT_STORE": "onelake", "FABRIC_WORKSPACE_ID": "Sales", "FABRIC_LAKEHOUSE_ID": "Risk"}
+        table = build_ports(SettingsFactory.make(RESULT_TABLES="true", **lake)).table
+        assert isinstance(table, DeltaResults)
+        assert table._address == (
+            "abfss://Sales@onelake.dfs.fabric.microsoft.com/Risk.Lakehouse/Tables/report_results"
+        )
+
+    def test_beside_a_store_of_ones_own_is_refused(self) -> None:
+        settings = SettingsFactory.make(
+            RESULT_TABLES="true", RESULT_STORE="report_orchestrator.testing.FakeStore"
+        )
+        with pytest.raises(ConfigurationError, match="RESULT_TABLES"):
+            build_ports(settings)
+
+    def test_without_its_libraries_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "report_orchestrator.adapters.delta_table", None)
+        with pytest.raises(ConfigurationError, match=r"report-orchestrator\[delta\]"):
+            build_ports(SettingsFactory.make(RESULT_TABLES="true"))
