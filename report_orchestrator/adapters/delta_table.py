@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import queue
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import date, datetime
 
@@ -156,21 +155,24 @@ def _written_beside(
                 raise batch
             yield batch
 
-    with ThreadPoolExecutor(1, thread_name_prefix="delta-table") as threads:
-        written = threads.submit(write, pa.RecordBatchReader.from_batches(schema, arriving()))
-        try:
-            for batch in rows:
-                _hand_over(waiting, batch, written, keep)
-                if written.done():  # it failed
-                    break
-            _hand_over(waiting, None, written, keep)
-        except BaseException:
-            _hand_over(waiting, _AbandonedError(), written, lambda: None)
-            raise
+    threads = ThreadPoolExecutor(1, thread_name_prefix="delta-table")
+    written = threads.submit(write, pa.RecordBatchReader.from_batches(schema, arriving()))
+    try:
+        for batch in rows:
+            _hand_over(waiting, batch, written, keep)
+            if written.done():  # it failed
+                break
+        _hand_over(waiting, None, written, keep)
         while not written.done():
             keep()
-            time.sleep(BEAT / 10)
-        written.result()
+            wait([written], BEAT)
+    except BaseException as error:
+        _hand_over(waiting, _AbandonedError(), written, lambda: None)
+        # A worker that is being ended does not wait for a lake that may be silent.
+        threads.shutdown(wait=isinstance(error, Exception))
+        raise
+    threads.shutdown()
+    written.result()
 
 
 def _hand_over(

@@ -7,7 +7,7 @@ name from a file that has it. OneLake-compatible by its documentation; unproven 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
@@ -15,7 +15,8 @@ from operator import attrgetter
 from azure.core.exceptions import AzureError
 
 from report_orchestrator.adapters.onelake_address import LakeAddress, folder_of, lake_address
-from report_orchestrator.adapters.onelake_client import PIECE, Connection
+from report_orchestrator.adapters.onelake_appends import append_all, pieces
+from report_orchestrator.adapters.onelake_client import Connection
 from report_orchestrator.adapters.onelake_errors import plain_errors
 from report_orchestrator.adapters.onelake_files import LakeFiles, Standing
 from report_orchestrator.conf import Settings
@@ -32,7 +33,7 @@ class OneLakeStore:
     def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Stores the bytes whole, or not at all; a file that stands there already stays, and is what is described.
 
-        Memory stays near `PIECE` times a few, however large the result. A file that already stands is read for its hash, unless
+        Memory stays near a few pieces, however large the result. A file that already stands is read for its hash, unless
         the follower knows it.
 
         Raises:
@@ -67,7 +68,7 @@ class OneLakeStore:
         return removed
 
     def read(self, path: str) -> Iterator[bytes]:
-        """The bytes of a stored result, in pieces of `PIECE`.
+        """The bytes of a stored result, in pieces.
 
         Raises:
             TransientError, ConfigurationError, StorageError: as for `write`; `StorageError` also where there is no such result.
@@ -110,11 +111,11 @@ class OneLakeStore:
 
     def _uploaded(self, temporary: str, chunks: Iterable[bytes]) -> Upload:
         etag = self._files.create(temporary)
-        digest, size = hashlib.sha256(), 0
-        for piece in pieces(chunks):
-            self._files.append(temporary, piece, size)
-            digest.update(piece)
-            size += len(piece)
+        digest = hashlib.sha256()
+        size = append_all(
+            _hashed(pieces(chunks), digest.update),
+            lambda piece, offset: self._files.append(temporary, piece, offset),
+        )
         standing = self._files.flush(temporary, size, etag)
         return Upload(etag=standing.etag, size=standing.size, sha256=digest.hexdigest())
 
@@ -145,21 +146,11 @@ class OneLakeStore:
         return StoredResult(location=self._address.url(final), size=standing.size, sha256=sha256)
 
 
+def _hashed(pieces: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        update(piece)
+        yield piece
+
+
 def _standing(upload: Upload) -> Standing:
     return Standing(size=upload.size, etag=upload.etag)
-
-
-def pieces(chunks: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
-    """The same bytes in pieces of exactly `size`, the last of what is left. Empty chunks do not matter."""
-    held = bytearray()
-    for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:
-            room = size - len(held)
-            held += rest[:room]
-            rest = rest[room:]
-            if len(held) == size:
-                yield bytes(held)
-                held.clear()
-    if held:
-        yield bytes(held)

@@ -244,11 +244,12 @@ class OneLakeApi:
     def append(self, request: LakeRequest) -> Answer:
         """Takes bytes at a position; nobody sees them yet, unless they are to be flushed at once."""
         wanted = request.headers.get("Content-Md5")
-        if wanted and wanted != _md5(request.body):
+        found = _md5(request.body) if wanted else ""
+        if wanted and wanted != found:
             raise LakeRefusedError(HTTPStatus.BAD_REQUEST, "Md5Mismatch", "The bytes do not have that MD5.")
         path, position = self._path(request), request.number("position")
         self._files.append(path, position, request.body)
-        checked = {"Content-MD5": _md5(request.body)} if wanted else {}
+        checked = {"Content-MD5": found} if wanted else {}
         if request.query.get("flush") != "true":
             return _empty(HTTPStatus.ACCEPTED, checked)
         entry = self._files.flush(path, position + len(request.body), request.conditions)

@@ -17,8 +17,9 @@ import requests
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential, WorkloadIdentityCredential
 
 from report_orchestrator.adapters.local_files import LocalFiles
-from report_orchestrator.adapters.onelake import OneLakeStore, pieces
+from report_orchestrator.adapters.onelake import OneLakeStore
 from report_orchestrator.adapters.onelake_address import TEMPORARY, lake_address
+from report_orchestrator.adapters.onelake_appends import AT_ONCE, append_all, pieces
 from report_orchestrator.adapters.onelake_client import PIECE, Credential
 from report_orchestrator.conf import Settings, parse_settings
 from report_orchestrator.exceptions import ConfigurationError, LeaseLostError, StorageError, TransientError
@@ -584,3 +585,51 @@ def abandon(lake: OneLakeStore, path: str) -> None:
     """Leaves a temporary file behind, as a killed worker does."""
     address = lake._address
     lake._files.create(address.temporary(address.final(path)))
+
+
+class TestAppends:
+    def test_go_on_while_the_lake_answers_the_last_one(self) -> None:
+        """The third piece is read when the first is done, and not before: memory holds no more than a few."""
+        at_once, read = threading.Barrier(AT_ONCE, timeout=10), 0
+        given: list[tuple[bytes, int]] = []
+
+        def append(piece: bytes, offset: int) -> None:
+            at_once.wait()  # passes only where two are under way
+            given.append((piece, offset))
+
+        def letters() -> Iterator[bytes]:
+            nonlocal read
+            for letter in (b"a", b"b", b"c", b"d"):
+                assert read <= len(given) + AT_ONCE
+                read += 1
+                yield letter
+
+        assert append_all(letters(), append) == 4
+        assert sorted(given) == [(b"a", 0), (b"b", 1), (b"c", 2), (b"d", 3)]
+
+    def test_that_fail_end_the_rest(self) -> None:
+        begun: list[int] = []
+
+        def append(piece: bytes, offset: int) -> None:
+            begun.append(offset)
+            raise SourceFailedError
+
+        with pytest.raises(SourceFailedError):
+            append_all([b"x"] * 100, append)
+
+        assert len(begun) <= AT_ONCE
+
+    def test_under_way_do_not_hold_up_a_worker_that_is_ended(self) -> None:
+        release = threading.Event()
+
+        def ended() -> Iterator[bytes]:
+            yield b"x"
+            raise SystemExit
+
+        with pytest.raises(SystemExit):
+            append_all(ended(), lambda _piece, _offset: assert_released(release))
+        release.set()
+
+
+def assert_released(release: threading.Event) -> None:
+    assert release.wait(10)
