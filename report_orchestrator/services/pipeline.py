@@ -167,12 +167,11 @@ def results_storage(run: ReportRun, context: StepContext) -> Outcome:
     ports = context.ports
     follower = Follower(
         uploaded=_uploaded_before(run),
-        note=lambda upload: _note(run, upload, context),
+        note=lambda upload: _note(run, upload),
         keep=context.keep_lease,
     )
     with closing(_downloaded(run, context)) as chunks:
         stored = ports.store.write(run.result_path, chunks, follower)
-    context.keep_lease()
     described = ports.store.write(run.manifest_path, [manifest(run, stored, now=ports.clock())])
     return Completed(
         learned=Learned(results_path=stored.location, result_size=stored.size, result_sha256=stored.sha256),
@@ -220,9 +219,8 @@ def _uploaded_before(run: ReportRun) -> Upload | None:
     return Upload(etag=run.result_etag, size=run.result_size, sha256=run.result_sha256)
 
 
-def _note(run: ReportRun, upload: Upload, context: StepContext) -> None:
+def _note(run: ReportRun, upload: Upload) -> None:
     """Before the result gets its name: from then on a worker may die, and the next one knows what stands there."""
-    context.keep_lease()
     run.write(result_etag=upload.etag, result_size=upload.size, result_sha256=upload.sha256)
 
 
