@@ -112,7 +112,14 @@ class DeltaResults:
         """The table, made by us or by somebody who was faster."""
         try:
             with _plain_errors(self._address):
-                DeltaTable.create(self._address, schema, mode="ignore", storage_options=dict(self._options()))
+                DeltaTable.create(
+                    self._address,
+                    schema,
+                    mode="ignore",
+                    storage_options=dict(self._options()),
+                    # Tried again, it would become the second version of another's table, and replace its columns.
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
         except TransientError:
             if self._open() is None:
                 raise

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -193,11 +195,24 @@ class TestTwoWriters:
 
         assert [row["run_reference"] for row in rows_of(table)] == ["r0", "r0", "r1", "r1", "r2", "r2"]
 
-    def at_once(self, table: DeltaResults, *runs: str) -> list[Appended]:
-        told: list[Appended] = []
-        both_have_looked = threading.Barrier(2, timeout=20)
+    def test_that_make_the_table_at_once_make_one(self, tmp_path: Path) -> None:
+        """delta-rs would make a second version of it, with the columns of the second alone."""
+        for number in range(20):
+            table = DeltaResults(str(tmp_path / str(number)))
+            ready = threading.Barrier(2, timeout=60)
 
-        def write(run: str) -> None:
+            def make(column: str, table: DeltaResults = table, ready: threading.Barrier = ready) -> int:
+                ready.wait()
+                return table._create(pa.schema([pa.field(column, pa.string())])).version()
+
+            with ThreadPoolExecutor() as writers:
+                assert list(writers.map(make, ("a", "b"))) == [0, 0]
+            assert DeltaTable(table._address).version() == 0
+
+    def at_once(self, table: DeltaResults, *runs: str) -> list[Appended]:
+        both_have_looked = threading.Barrier(2, timeout=60)
+
+        def write(run: str) -> Appended:
             reads = 0
 
             def read() -> Iterator[bytes]:
@@ -207,14 +222,10 @@ class TestTwoWriters:
                 if reads == 2:  # the second reading goes into the commit
                     both_have_looked.wait()
 
-            told.append(table.append(run, {**COLUMNS, "run_reference": run}, read, kept))
+            return table.append(run, {**COLUMNS, "run_reference": run}, read, kept)
 
-        writers = [threading.Thread(target=write, args=(run,)) for run in runs]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
-        return told
+        with ThreadPoolExecutor() as writers:
+            return list(writers.map(write, runs))
 
 
 class TestAWriterThatEnds:
