@@ -216,6 +216,7 @@ class Settings:
     fabric_workspace_id: str = _spec(_text)
     fabric_lakehouse_id: str = _spec(_text)
     fabric_results_path: str = _spec(_text, "report_results")
+    result_tables: bool = _spec(_flag, default=False)
 
     cron_sensor_interval: timedelta = _spec(_seconds(least=1), 60)
     discovery_sensor_interval: timedelta = _spec(_seconds(least=60), 86400)

@@ -36,6 +36,11 @@ class Listed:
     is_folder: bool
     modified_at: datetime
 
+    @property
+    def folder(self) -> str:
+        """The name of the folder in which it lies."""
+        return self.path.rpartition("/")[0].rpartition("/")[2]
+
 
 class LakeFiles:
     """Files and folders of one workspace. Raises `AzureError` as the SDK does, unless a method says otherwise."""

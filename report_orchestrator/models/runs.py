@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.domain.paths import result_path
+from report_orchestrator.domain.paths import manifest_path, result_path
 from report_orchestrator.domain.reports import Json, describe_report
 from report_orchestrator.domain.runs import (
     ENDED,
@@ -175,6 +175,14 @@ class ReportRun(models.Model):
     results_path = models.CharField(_("stored at"), max_length=1000, blank=True)
     result_size = models.BigIntegerField(_("result's size in bytes"), null=True, blank=True)
     result_sha256 = models.CharField(_("result's SHA-256"), max_length=64, blank=True)
+    result_etag = models.CharField(
+        _("result's mark in the store"),
+        max_length=100,
+        blank=True,
+        help_text=_(
+            "Noted before the result gets its name, so that a later attempt knows it without reading it."
+        ),
+    )
 
     created_at = InstantField(_("opened"))
     started_at = InstantField(_("started"), null=True, blank=True)
@@ -246,6 +254,11 @@ class ReportRun(models.Model):
     def result_path(self) -> str:
         """The run's one place in the store, relative to the results folder."""
         return result_path(report_key=self.report_key, run_date=self.run_date, reference=self.reference)
+
+    @property
+    def manifest_path(self) -> str:
+        """Where the description of the result lies, relative to the results folder."""
+        return manifest_path(self.result_path)
 
     def is_claimable(self, now: datetime) -> bool:
         """Whether a worker that was rung for this very run may take it now."""

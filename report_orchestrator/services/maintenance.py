@@ -14,6 +14,7 @@ from report_orchestrator.services.gate import closed_steps
 from report_orchestrator.services.polling import poll_due
 from report_orchestrator.services.pruning import prune_if_due
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, on_time, open_due_runs
+from report_orchestrator.services.sweeping import sweep_if_due
 
 TICK_MARK = "tick"
 POLLER_MARK = "poller"
@@ -34,6 +35,7 @@ def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     poll_as_one(ports=ports, settings=settings, until=until)
     sync_if_stale(ports=ports, settings=settings)
     prune_if_due(ports=ports, settings=settings, until=min(until, ports.clock() + PRUNING))
+    sweep_if_due(ports=ports)
     Mark.objects.note(TICK_MARK, now=ports.clock())
 
 

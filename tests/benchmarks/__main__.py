@@ -17,6 +17,7 @@ from rich.table import Table
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.flight import flight
 from tests.benchmarks.latency import latency, statements
+from tests.benchmarks.results import results
 from tests.benchmarks.schedules import schedules
 from tests.benchmarks.throughput import throughput
 
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "latency": latency,
     "statements": statements,
     "schedules": schedules,
+    "results": results,
 }
 
 
