@@ -11,7 +11,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.display import STATUS_SIGNS, elapsed, instant, shortened, signed
-from report_orchestrator.admin.filters import OpenedFilter, ReportFilter, StatusFilter, StepFilter
+from report_orchestrator.admin.filters import (
+    CauseFilter,
+    EndedFilter,
+    OpenedFilter,
+    ReportFilter,
+    StatusFilter,
+    StepFilter,
+)
 from report_orchestrator.admin.run_page import RunPage
 from report_orchestrator.admin.searching import runs_matching
 from report_orchestrator.admin.timeline import timeline
@@ -36,7 +43,15 @@ class ReportRunAdmin(RunPage):
         "short_place",
         "short_error",
     )
-    list_filter = (ReportFilter, StatusFilter, StepFilter, OpenedFilter, "trigger")
+    list_filter = (
+        ReportFilter,
+        StatusFilter,
+        StepFilter,
+        CauseFilter,
+        OpenedFilter,
+        EndedFilter,
+        "trigger",
+    )
     # `get_search_results` looks them up; here they make Django show the box.
     search_fields = ("id", "reference", "fireant_job_id", "schedule__name", "schedule__report_key")
     search_help_text = _("A run's number or reference, a Fireant job, or a report's name or key.")

@@ -204,10 +204,18 @@ class ReportRun(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["status", "wake_at"], name="ro_run_wake_idx", condition=Q(wake_at__isnull=False)
+                fields=["status", "wake_at", "step"],
+                name="ro_run_wake_idx",
+                condition=Q(wake_at__isnull=False),
             ),
-            models.Index(fields=["schedule", "-scheduled_for"], name="ro_run_history_idx"),
+            models.Index(fields=["schedule", "-scheduled_for", "status"], name="ro_run_history_idx"),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
+            models.Index(
+                fields=["status", "-ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)
+            ),
+            models.Index(
+                fields=["scheduled_for", "status"], name="ro_run_due_idx", condition=~Q(trigger="manual")
+            ),
             models.Index(fields=["fireant_job_id"], name="ro_run_job_idx"),
             models.Index(fields=["ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)),
         ]
