@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
@@ -9,6 +11,31 @@ from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who reads, and in which AdminSite: a link that would be refused is no link."""
+
+    user: Any
+    site_name: str
+
+    def may(self, permission: str) -> bool:
+        """Whether the reader has one of our permissions."""
+        return bool(self.user.has_perm(f"report_orchestrator.{permission}"))
+
+    def list_address(self, model: type[Model], **filters: object) -> str | None:
+        """A list, filtered; None for whoever may not see it."""
+        if not self.may(f"view_{model._meta.model_name}"):
+            return None
+        return list_address(model, self.site_name, **filters)
+
+    def retry_address(self, **filters: object) -> str | None:
+        """Where runs are retried together; None for whoever may not."""
+        if not self.may("retry_runs"):
+            return None
+        address = _reverse("admin:report_orchestrator_reportrun_act", self.site_name, "retry")
+        return address and f"{address}?{urlencode(filters)}"
 
 
 def list_address(model: type[Model], site_name: str, **filters: object) -> str | None:
@@ -30,7 +57,10 @@ def host_address(site: AdminSite, model: type[Model], key: str, request: HttpReq
 
 
 def _address(model: type[Model], page: str, site_name: str, *args: object) -> str | None:
-    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return _reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", site_name, *args)
+
+
+def _reverse(name: str, site_name: str, *args: object) -> str | None:
     try:
         return reverse(name, args=args, current_app=site_name)
     except NoReverseMatch:

@@ -146,4 +146,4 @@ def _but(story: ReportStory) -> tuple[str, ...]:
         "queue": gettext("Run {run} has not ended. If it has not by then, the next one waits behind it."),
         "allow": gettext("Run {run} has not ended. The next one starts beside it."),
     }
-    return (told[overlap].format(run=story.live.pk),)
+    return (told[overlap].format(run=story.live),)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext, ngettext
 
-from report_orchestrator.admin.addresses import list_address
+from report_orchestrator.admin.addresses import Reader
 from report_orchestrator.admin.display import Sign
 from report_orchestrator.admin.words import away, capped, cause_in_words, number
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
@@ -21,7 +21,8 @@ CAUSES_SHOWN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """One thing to look at. `address` leads to the rows; `cause` is there where runs failed and can be retried together."""
+    """One thing to look at. `address` leads to the rows; `cause` is there where runs failed and can be retried together,
+    at `retry_address` by whoever may."""
 
     sign: Sign
     what: str
@@ -29,20 +30,21 @@ class Concern:
     address: str | None = None
     press: str = ""
     cause: Cause | None = None
+    retry_address: str | None = None
 
 
-def concerns(found: Dashboard, site_name: str) -> list[Concern]:
+def concerns(found: Dashboard, reader: Reader) -> list[Concern]:
     """Everything that a person should know, and what to press."""
     return [
         *_paused(found),
-        *_late(found, site_name),
-        *_failures(found, site_name),
-        *_held(found, site_name),
-        *_quarantined(found, site_name),
+        *_late(found, reader),
+        *_failures(found, reader),
+        *_held(found, reader),
+        *_quarantined(found, reader),
     ]
 
 
-def _failures(found: Dashboard, site_name: str) -> Iterator[Concern]:
+def _failures(found: Dashboard, reader: Reader) -> Iterator[Concern]:
     causes = found.stopped.causes
     for cause in causes[:CAUSES_SHOWN]:
         yield Concern(
@@ -55,23 +57,24 @@ def _failures(found: Dashboard, site_name: str) -> Iterator[Concern]:
             detail=gettext("last {ago}. {error}").format(
                 ago=away(cause.last_at, found.now), error=cause.error
             ),
-            address=list_address(
-                ReportRun, site_name, status="stopped", step=cause.step.value, cause=cause.code, ended="day"
+            address=reader.list_address(
+                ReportRun, status="stopped", step=cause.step.value, cause=cause.code, ended="day"
             ),
-            press=ngettext("Look and retry", "Look and retry all", cause.count),
+            press=gettext("Look at them"),
             cause=cause,
+            retry_address=reader.retry_address(error_code=cause.code, step=cause.step.value, ended="day"),
         )
     rest = sum(cause.count for cause in causes[CAUSES_SHOWN:])
     if rest:
         yield Concern(
             sign=BAD,
             what=gettext("{count} more of other causes").format(count=number(rest)),
-            address=list_address(ReportRun, site_name, status="stopped", ended="day"),
+            address=reader.list_address(ReportRun, status="stopped", ended="day"),
             press=gettext("Look at all that failed"),
         )
 
 
-def _late(found: Dashboard, site_name: str) -> Iterator[Concern]:
+def _late(found: Dashboard, reader: Reader) -> Iterator[Concern]:
     if found.ahead.late and found.ahead.late_since:
         yield Concern(
             sign=BAD,
@@ -81,7 +84,7 @@ def _late(found: Dashboard, site_name: str) -> Iterator[Concern]:
                 found.ahead.late,
             ).format(count=number(found.ahead.late)),
             detail=gettext("the longest since {ago}.").format(ago=away(found.ahead.late_since, found.now)),
-            address=list_address(ReportSchedule, site_name, condition="late"),
+            address=reader.list_address(ReportSchedule, condition="late"),
             press=gettext("Look at them"),
         )
 
@@ -96,7 +99,7 @@ def _paused(found: Dashboard) -> Iterator[Concern]:
         )
 
 
-def _held(found: Dashboard, site_name: str) -> Iterator[Concern]:
+def _held(found: Dashboard, reader: Reader) -> Iterator[Concern]:
     if found.held_removals:
         yield Concern(
             sign=WARN,
@@ -108,12 +111,12 @@ def _held(found: Dashboard, site_name: str) -> Iterator[Concern]:
             detail=gettext(
                 "Accept it if it is meant; otherwise look whether the project's database is the right one."
             ),
-            address=list_address(ReportChange, site_name),
+            address=reader.list_address(ReportChange),
             press=gettext("Look at the changes"),
         )
 
 
-def _quarantined(found: Dashboard, site_name: str) -> Iterator[Concern]:
+def _quarantined(found: Dashboard, reader: Reader) -> Iterator[Concern]:
     for standing in found.quarantined:
         yield Concern(
             sign=WARN,
@@ -122,6 +125,6 @@ def _quarantined(found: Dashboard, site_name: str) -> Iterator[Concern]:
                 "{count} reports cannot run as they are defined: {problem}",
                 standing.count,
             ).format(count=number(standing.count), problem=cause_in_words(standing.problem)),
-            address=list_address(ReportSchedule, site_name, problem=standing.problem),
+            address=reader.list_address(ReportSchedule, problem=standing.problem),
             press=gettext("Look at them"),
         )

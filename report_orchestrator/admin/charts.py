@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 Look: TypeAlias = Literal["good", "bad", "busy", "quiet", "due", "late"]
 
 
-TOP = 18  # pixels above the bars, for marks
+TOP = 26  # pixels above the bars, for marks
 FOOT = 20  # pixels below them, for labels
 LEAST = 2.0  # pixels of a value that is not nothing
 SHARE = 0.76  # of a bar's place that the bar takes
@@ -94,7 +94,7 @@ def _grid(height: int, scale: str) -> SafeString:
         top=TOP,
         middle=TOP + height / 2,
         foot=TOP + height,
-        text=TOP - 5,
+        text=9,
         scale=scale,
     )
 
@@ -120,7 +120,7 @@ def _bar(bar: Bar, place: float, position: int, height: int, top: float) -> Safe
         pieces.append(_level(left, wide, floor - _tall(bar.whole, height, top)))
     if bar.mark:
         roof = min(level, floor - _tall(bar.whole, height, top)) if bar.whole else level
-        pieces.append(_text("ro-mark", middle, max(roof - 4, 10), bar.mark))
+        pieces.append(_text("ro-mark", middle, roof - 4, bar.mark))
     if bar.label:
         pieces.append(
             _text("ro-label ro-minor" if bar.is_minor else "ro-label", middle, floor + 14, bar.label)

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.addresses import list_address
+from report_orchestrator.admin.addresses import Reader
 from report_orchestrator.admin.attention import Concern, concerns
 from report_orchestrator.admin.charts import Bar, Part, bars, swatch, table_of
 from report_orchestrator.admin.display import Sign, Tone
@@ -19,7 +19,7 @@ from report_orchestrator.admin.health_cards import Card, cards
 from report_orchestrator.admin.words import away, capped, clock, day_and_clock, number
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
-from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models import ReportRun
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
 from report_orchestrator.services.reading.dashboard import Dashboard, read_dashboard
 from report_orchestrator.services.reading.day import HOUR, Hour
@@ -64,11 +64,9 @@ class Board:
     ahead_summary: str
     flight: list[Line]
     limits: list[Line]
-    reports_address: str | None
-    runs_address: str | None
 
 
-def board(site_name: str) -> Board:
+def board(reader: Reader) -> Board:
     """The dashboard as it is now, with links into the admin of that name.
 
     Raises:
@@ -81,7 +79,7 @@ def board(site_name: str) -> Board:
         report_model=get_ports().reports.label,
     )
     health = cards(found)
-    troubles = concerns(found, site_name)
+    troubles = concerns(found, reader)
     return Board(
         verdict=VERDICTS[_verdict(health, troubles)],
         sentence=sentence(found),
@@ -96,15 +94,13 @@ def board(site_name: str) -> Board:
         ),
         ahead=_ahead(found),
         ahead_summary=_ahead_summary(found),
-        flight=_flight(found, site_name),
+        flight=_flight(found, reader),
         limits=_limits(found),
-        reports_address=list_address(ReportSchedule, site_name),
-        runs_address=list_address(ReportRun, site_name),
     )
 
 
 def _verdict(health: list[Card], troubles: list[Concern]) -> Tone:
-    tones = {one.sign.tone for one in [*health, *troubles]}
+    tones = {card.sign.tone for card in health} | {concern.sign.tone for concern in troubles}
     return "bad" if "bad" in tones else "warn" if "warn" in tones else "good"
 
 
@@ -249,13 +245,13 @@ def _ahead_summary(found: Dashboard) -> str:
     return told + (" " + gettext("They pile up: {peaks}.").format(peaks=peaks) if peaks else "")
 
 
-def _flight(found: Dashboard, site_name: str) -> list[Line]:
+def _flight(found: Dashboard, reader: Reader) -> list[Line]:
     return [
         Line(
             what=f"{STATUS_LABELS[place.status]}: {STEP_LABELS[place.step]}",
             count=number(place.count),
             remark=_remark(place.status, away(place.wake_at, found.now)),
-            address=list_address(ReportRun, site_name, status=place.status.value, step=place.step.value),
+            address=reader.list_address(ReportRun, status=place.status.value, step=place.step.value),
         )
         for place in found.flight.places
     ]

@@ -132,7 +132,7 @@ class ChosenFilter(SimpleListFilter):
 
     def value(self) -> str | None:
         """The chosen value; Django asks for it before and after it knows the choices."""
-        return self.used_parameters.get(self.parameter_name)
+        return self.used_parameters.get(str(self.parameter_name))
 
 
 class CauseFilter(ChosenFilter):

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from report_orchestrator.admin.display import Sign
 from report_orchestrator.admin.words import away, number
 from report_orchestrator.domain.runs import Step
+from report_orchestrator.services.reading.causes import Cause
 from report_orchestrator.services.reading.dashboard import Dashboard
 from report_orchestrator.services.reading.vitals import Pulse
 
@@ -98,7 +99,7 @@ def _lake(found: Dashboard) -> Card:
     stopped = sum(cause.count for cause in found.stopped.causes if _is_newer_than_delivery(found, cause))
     delivered = found.work.delivered_at
     last = (
-        gettext("last result stored {ago}").format(ago=away(delivered, found.now))
+        gettext("last result stored {ago}").format(ago=away(min(delivered, found.now), found.now))
         if delivered is not None
         else gettext("no result stored yet")
     )
@@ -119,10 +120,7 @@ def _lake(found: Dashboard) -> Card:
     return Card(name=name, sign=GOOD, word=gettext("takes results"), detail=last)
 
 
-def _is_newer_than_delivery(found: Dashboard, cause: object) -> bool:
+def _is_newer_than_delivery(found: Dashboard, cause: Cause) -> bool:
     """A failure to store that no stored result has followed."""
-    step, last_at = getattr(cause, "step", None), getattr(cause, "last_at", None)
     delivered = found.work.delivered_at
-    return step is Step.RESULTS_STORAGE and (
-        delivered is None or (last_at is not None and last_at > delivered)
-    )
+    return cause.step is Step.RESULTS_STORAGE and (delivered is None or cause.last_at > delivered)

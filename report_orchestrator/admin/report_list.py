@@ -124,10 +124,11 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
             return NOTHING
         words = cron_in_words(schedule.cron)
         return format_html(
-            '{}<span class="ro-sub"><code>{}</code> {}</span>',
+            '{}<span class="ro-sub"><code>{}</code> <span title="{}">{}</span></span>',
             words or gettext("cannot be read"),
             schedule.cron,
             zone_in_words(schedule),
+            schedule.timezone or django_settings.TIME_ZONE,
         )
 
     @admin.display(description=_("last twenty runs"))

@@ -36,7 +36,7 @@ SOURCES: dict[str, _StrPromise] = {
     "synced": _("the approach in force, from the last sync_schedules"),
     "dict": _("REPORT_ORCHESTRATOR in the project's settings"),
     "environment": _("the environment of this process"),
-    "default": _("the default"),
+    "default": _("default"),
 }
 RULES: dict[str, _StrPromise] = {
     "SCHEDULING_APPROACH": _("who ticks"),

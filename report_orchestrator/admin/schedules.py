@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.display import NOTHING, code, instant, long_text
 from report_orchestrator.admin.filters import ConditionFilter, ProblemFilter
-from report_orchestrator.admin.report_list import ReportList, cron_in_words, zone_in_words
+from report_orchestrator.admin.report_list import ReportList, zone_in_words
 from report_orchestrator.admin.report_page import ReportPage
+from report_orchestrator.admin.words import cron_in_words
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 
 

@@ -85,7 +85,7 @@ def about(span: timedelta) -> str:
 
 def away(at: datetime, now: datetime) -> str:
     """How far an instant is from now: "in 5 min", "2 h 0 min ago"."""
-    if at >= now:
+    if at > now:
         return gettext("in {span}").format(span=about(at - now))
     return gettext("{span} ago").format(span=about(now - at))
 

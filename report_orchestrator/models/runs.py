@@ -125,6 +125,7 @@ class ReportRun(models.Model):
     schedule = models.ForeignKey(
         "report_orchestrator.ReportSchedule",
         on_delete=models.PROTECT,
+        db_index=False,  # the index of history begins with it
         related_name="runs",
         verbose_name=_("report"),
     )
@@ -208,6 +209,7 @@ class ReportRun(models.Model):
                 name="ro_run_wake_idx",
                 condition=Q(wake_at__isnull=False),
             ),
+            models.Index(fields=["schedule"], name="ro_run_live_idx", condition=Q(wake_at__isnull=False)),
             models.Index(fields=["schedule", "-scheduled_for", "status"], name="ro_run_history_idx"),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
             models.Index(

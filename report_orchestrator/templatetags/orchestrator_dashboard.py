@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 
+from report_orchestrator.admin.addresses import Reader
 from report_orchestrator.admin.dashboard import board
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.models import ReportRun, ReportSchedule
@@ -19,8 +20,9 @@ def orchestrator_dashboard(context: dict[str, Any]) -> dict[str, Any]:
     request = context.get("request")
     if request is None or not all(_may_view(request.user, model) for model in (ReportSchedule, ReportRun)):
         return {"board": None}
+    reader = Reader(user=request.user, site_name=getattr(request, "current_app", None) or "admin")
     try:
-        return {"board": board(getattr(request, "current_app", None) or "admin")}
+        return {"board": board(reader)}
     except ConfigurationError as error:
         return {"board": None, "problem": str(error)}
 

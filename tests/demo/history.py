@@ -88,7 +88,8 @@ def fill_history(*, weeks: int = WEEKS, seed: int = 7, now: datetime | None = No
         times = _times(schedule, now - timedelta(weeks=weeks), now)
         gap = min((after - before for before, after in pairwise(times)), default=timedelta(days=1))
         temper = replace(temper, minutes=min(temper.minutes, 0.6 * gap / timedelta(minutes=1)))
-        runs += [_past_run(schedule, nominal, temper, luck, now, weeks) for nominal in times]
+        made = (_past_run(schedule, nominal, temper, luck, now, weeks) for nominal in times)
+        runs += [run for run in made if run.ended_at is not None and run.ended_at <= now]
     runs.sort(key=lambda run: run.created_at)
     ReportRun.objects.bulk_create(runs, batch_size=500, ignore_conflicts=True)
     kept = list(ReportRun.objects.filter(reference__in=[run.reference for run in runs[-2000:]]))
@@ -206,7 +207,7 @@ def _intervene(runs: Sequence[ReportRun]) -> None:
             kind=InterventionKind.RETRIED,
             actor="maria",
             reason="Fireant is back",
-            made_at=run.ended_at,
+            made_at=run.ended_at or run.created_at,
         )
         for run in lucky[:10]
     )

@@ -71,7 +71,17 @@ def hours_until(now: datetime, zone: tzinfo) -> list[Hour]:
     first = min(last - (HOURS_SHOWN - 1) * HOUR, hour_of(midnight_of(now, zone), zone))
     counted = _counted(first, now, zone)
     count = (last - first) // HOUR + 1
-    return [Hour(start=start, **counted.get(start, {})) for start in (first + n * HOUR for n in range(count))]
+    return [_hour(start, counted.get(start, {})) for start in (first + n * HOUR for n in range(count))]
+
+
+def _hour(start: datetime, fates: Mapping[Fate, int]) -> Hour:
+    return Hour(
+        start=start,
+        succeeded=fates.get("succeeded", 0),
+        under_way=fates.get("under_way", 0),
+        skipped=fates.get("skipped", 0),
+        failed=fates.get("failed", 0),
+    )
 
 
 def _counted(first: datetime, now: datetime, zone: tzinfo) -> Mapping[datetime, Mapping[Fate, int]]:

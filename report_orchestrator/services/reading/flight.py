@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, F, Min, Q, Subquery
+from django.db.models import Count, F, Min, QuerySet, Subquery
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import LIVE, Status, Step
@@ -94,8 +95,6 @@ def latest_work(now: datetime, settings: Settings) -> LatestWork:
     return LatestWork(**row[0]) if row else LatestWork()
 
 
-def _submissions(now: datetime) -> object:
-    recent = RunStep.objects.filter(
-        Q(step=Step.EXTERNAL_JOB_SUBMISSION), started_at__gt=now - MINUTE
-    ).order_by()
+def _submissions(now: datetime) -> QuerySet[RunStep, Any]:
+    recent = RunStep.objects.filter(step=Step.EXTERNAL_JOB_SUBMISSION, started_at__gt=now - MINUTE).order_by()
     return recent.annotate(one=F("step")).values("one").annotate(n=Count("*")).values("n")

@@ -10,7 +10,7 @@ from statistics import median
 from django.db.models import Count, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, TruncDate
 
-from report_orchestrator.domain.runs import LIVE, Status
+from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.reading.day import Fate, fate_of
 
@@ -78,8 +78,10 @@ def _past(columns: Sequence[object]) -> PastRun:
 
 def typical_duration(runs: Sequence[PastRun]) -> timedelta | None:
     """The median of those that succeeded; None before the first."""
-    spans = [run.took for run in runs if run.status == Status.SUCCEEDED and run.took is not None]
-    return median(spans) if spans else None
+    spans = [
+        run.took.total_seconds() for run in runs if run.status == Status.SUCCEEDED and run.took is not None
+    ]
+    return timedelta(seconds=median(spans)) if spans else None
 
 
 def days_of(schedule: int, since: datetime, zone: tzinfo) -> Mapping[date, Mapping[Fate, int]]:
@@ -98,7 +100,7 @@ def days_of(schedule: int, since: datetime, zone: tzinfo) -> Mapping[date, Mappi
     return days
 
 
-def live_run_of(schedule: int) -> ReportRun | None:
-    """The oldest scheduled run of a report that has not ended: the one that `OVERLAP` speaks of."""
-    live = ReportRun.objects.filter(~Q(trigger="manual"), schedule=schedule, status__in=sorted(LIVE))
-    return live.order_by("pk").first()
+def live_run_of(schedule: int) -> int | None:
+    """A scheduled run of a report that has not ended: the one that `OVERLAP` speaks of."""
+    live = ReportRun.objects.filter(~Q(trigger="manual"), schedule=schedule, wake_at__isnull=False)
+    return live.order_by("-scheduled_for").values_list("pk", flat=True).first()

@@ -10,7 +10,7 @@ from itertools import islice
 from report_orchestrator.conf import Settings, get_settings
 from report_orchestrator.domain.cron import next_time, parse_cron, times_between
 from report_orchestrator.exceptions import InvalidReportError
-from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.services.approaches import SETTINGS_MARK
 from report_orchestrator.services.reading.dashboard import in_force_by
 from report_orchestrator.services.reading.day import Fate
@@ -38,7 +38,7 @@ class ReportStory:
     settings: Settings
     pause: Pause | None
     scheduler: Pulse
-    live: ReportRun | None
+    live: int | None
     next_times: Sequence[datetime]
     past: Sequence[PastRun]
     first_day: date
