@@ -111,7 +111,6 @@ class EndedFilter(LatelyFilter):
     title = _("time ended")
     parameter_name = "ended"
     column = "ended_at"
-    also = {"status__in": sorted(ENDED)}
 
 
 class NoticedFilter(LatelyFilter):

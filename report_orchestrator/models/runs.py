@@ -16,6 +16,7 @@ from report_orchestrator.domain.reports import Json, describe_report
 from report_orchestrator.domain.runs import (
     ENDED,
     LIVE,
+    RETRYABLE_BY_PERSON,
     Position,
     Status,
     Step,
@@ -213,7 +214,9 @@ class ReportRun(models.Model):
             models.Index(fields=["schedule", "-scheduled_for", "status"], name="ro_run_history_idx"),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
             models.Index(
-                fields=["status", "-ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)
+                fields=["-ended_at"],
+                name="ro_run_stopped_idx",
+                condition=Q(status__in=sorted(RETRYABLE_BY_PERSON)),
             ),
             models.Index(
                 fields=["scheduled_for", "status"], name="ro_run_due_idx", condition=~Q(trigger="manual")

@@ -47,9 +47,9 @@ class Stopped:
 
 
 def stopped_since(since: datetime) -> Stopped:
-    """Runs that failed or timed out since then and have not been retried. One query, of rows named by `ro_run_ended_idx`."""
+    """Runs that failed or timed out since then and have not been retried. One query, of rows named by `ro_run_stopped_idx`."""
     newest = ReportRun.objects.filter(status__in=sorted(RETRYABLE_BY_PERSON), ended_at__gte=since)
-    capped = newest.order_by("status", "-ended_at").values("pk")[:COUNTED_AT_MOST]
+    capped = newest.order_by("-ended_at").values("pk")[:COUNTED_AT_MOST]
     rows = (
         ReportRun.objects.filter(pk__in=capped)
         .order_by()
