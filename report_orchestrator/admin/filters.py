@@ -175,6 +175,7 @@ class ConditionFilter(SimpleListFilter):
             ("failing", _("failed in the last 24 hours")),
             ("flaky", _("flaky: fails and succeeds in turn")),
             ("never_run", _("never run")),
+            ("invalid", _("invalid: cannot run as it is defined")),
             ("paused", _("paused")),
         ]
 

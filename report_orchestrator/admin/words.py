@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
 from django.utils.formats import number_format
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.domain.cron import parse_cron
@@ -106,6 +106,6 @@ def cron_in_words(expression: str) -> str:
     if not expression:
         return ""
     try:
-        return in_words(parse_cron(expression))
+        return in_words(parse_cron(expression), language=get_language() or "en")
     except InvalidCronError:
         return ""

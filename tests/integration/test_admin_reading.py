@@ -443,6 +443,12 @@ class TestTheListOfReports:
         assert "At 02:30, only on Monday" in row
         assert "Europe/Amsterdam" in row
 
+    def test_the_cron_is_told_in_the_readers_language(self, viewer: Client) -> None:
+        make_schedule(cron="30 2 * * 1")
+
+        with override_settings(LANGUAGE_CODE="de"):
+            assert "Um 02:30, nur am Monday" in self.row(viewer)
+
     def test_a_late_report_says_since_when(self, viewer: Client) -> None:
         make_schedule(next_run_at=timezone.now() - 90 * MINUTE)
 
@@ -506,6 +512,8 @@ class TestTheListOfReports:
         assert {flaky, once} == set(listed(viewer, ReportSchedule, condition="failing"))
         assert {late, paused} == set(listed(viewer, ReportSchedule, condition="never_run"))
         assert len(listed(viewer, ReportSchedule, condition="no such")) == 4
+        broken = make_schedule(state=ScheduleState.QUARANTINED)
+        assert [broken] == listed(viewer, ReportSchedule, condition="invalid")
 
     def test_reports_with_the_same_problem_are_found_together(self, viewer: Client) -> None:
         wanted = make_schedule(state=ScheduleState.QUARANTINED, problem_code="invalid_cron")

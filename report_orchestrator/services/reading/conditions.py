@@ -1,4 +1,4 @@
-"""Reports by what a person looks for: late, failing, flaky, never run, paused."""
+"""Reports by what a person looks for: late, failing, flaky, never run, invalid, paused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Status
-from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.services.reading.causes import COUNTED_AT_MOST
 from report_orchestrator.services.reading.forecast import patience
 
@@ -61,6 +61,11 @@ def found_once(schedules: Schedules) -> Schedules:
     return schedules if len(keys) > COUNTED_AT_MOST else ReportSchedule.objects.filter(pk__in=keys)
 
 
+def invalid(schedules: Schedules, now: datetime, settings: Settings) -> Schedules:
+    """They cannot run as they are defined."""
+    return schedules.filter(state=ScheduleState.QUARANTINED)
+
+
 def paused(schedules: Schedules, now: datetime, settings: Settings) -> Schedules:
     """A person stopped them."""
     return schedules.filter(paused_at__isnull=False)
@@ -75,5 +80,6 @@ CONDITIONS: Mapping[str, Callable[[Schedules, datetime, Settings], Schedules]] =
     "failing": failing,
     "flaky": flaky,
     "never_run": never_run,
+    "invalid": invalid,
     "paused": paused,
 }
