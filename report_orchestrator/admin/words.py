@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
+from django.utils.dates import MONTHS, WEEKDAYS
 from django.utils.formats import number_format
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 DAY = timedelta(days=1)
+_CALENDAR_NAMES = {
+    **{calendar.day_name[number]: name for number, name in WEEKDAYS.items()},
+    **{calendar.month_name[number]: name for number, name in MONTHS.items()},
+}
+_NAMES_IN_ENGLISH = re.compile(rf"\b({'|'.join(_CALENDAR_NAMES)})\b")
 
 CAUSE_WORDS: Mapping[str, _StrPromise] = {
     "fireant_unreachable": _("Fireant cannot be reached"),
@@ -106,6 +113,11 @@ def cron_in_words(expression: str) -> str:
     if not expression:
         return ""
     try:
-        return in_words(parse_cron(expression), language=get_language() or "en")
+        return _with_names(in_words(parse_cron(expression), language=get_language() or "en"))
     except InvalidCronError:
         return ""
+
+
+def _with_names(sentence: str) -> str:
+    """The library leaves the names of weekdays and months in English."""
+    return _NAMES_IN_ENGLISH.sub(lambda found: str(_CALENDAR_NAMES[found[0]]), sentence)

@@ -447,7 +447,7 @@ class TestTheListOfReports:
         make_schedule(cron="30 2 * * 1")
 
         with override_settings(LANGUAGE_CODE="de"):
-            assert "Um 02:30, nur am Monday" in self.row(viewer)
+            assert "Um 02:30, nur am Montag" in self.row(viewer)
 
     def test_a_late_report_says_since_when(self, viewer: Client) -> None:
         make_schedule(next_run_at=timezone.now() - 90 * MINUTE)
