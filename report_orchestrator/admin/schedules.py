@@ -20,7 +20,7 @@ from report_orchestrator.admin.display import (
     shortened,
     signed,
 )
-from report_orchestrator.admin.readonly import ReadOnlyAdmin
+from report_orchestrator.admin.schedule_actions import ScheduleActions
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STATUS_LABELS
 
@@ -29,7 +29,7 @@ STATUS_WORDS = {status.value: label for status, label in STATUS_LABELS.items()}
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(ReadOnlyAdmin[ReportSchedule]):
+class ReportScheduleAdmin(ScheduleActions):
     """Every report that discovery has seen, those that are gone included."""
 
     list_display = (

@@ -186,6 +186,10 @@ class ReportRun(models.Model):
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering = ("-pk",)
+        permissions = [
+            ("retry_runs", "Can retry and release runs"),
+            ("cancel_runs", "Can cancel runs"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["schedule", "scheduled_for"],

@@ -1,0 +1,93 @@
+"""A run's log lines, told from the rows that hold the same facts: the events and their keys are those of the log.
+
+Nothing is kept twice: each line of the log about a run is an opening, an attempt's beginning or end, or a person's act, and all
+of these are rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from report_orchestrator.domain.runs import Status, StepResult
+from report_orchestrator.models import Intervention, ReportRun, RunStep
+
+ENDINGS: Mapping[str, str] = {
+    StepResult.COMPLETED: "step_completed",
+    StepResult.RETRIED: "step_retried",
+    StepResult.FAILED: "step_failed",
+    StepResult.LOST: "run_rescued",
+    StepResult.CANCELED: "step_canceled",
+}
+RUN_ENDINGS: Mapping[str, str] = {
+    Status.SUCCEEDED: "run_succeeded",
+    Status.FAILED: "run_failed",
+    Status.TIMED_OUT: "run_timed_out",
+    Status.SKIPPED: "run_skipped",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One event: when, its name in the log, and its keys. `tone` is that of the log's level."""
+
+    at: datetime
+    event: str
+    keys: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def tone(self) -> str:
+        """How loud it is."""
+        if self.event in {"run_failed", "run_timed_out", "step_failed"}:
+            return "bad"
+        return "warn" if self.event in {"run_rescued", "step_retried", "run_handed_back"} else "quiet"
+
+    @property
+    def told(self) -> str:
+        """The keys as the log of a developer shows them."""
+        return " ".join(f"{key}={value!r}" for key, value in self.keys.items() if value not in ("", None))
+
+
+def lines(run: ReportRun, attempts: Sequence[RunStep], acts: Sequence[Intervention]) -> list[Line]:
+    """What happened to the run, in order."""
+    told = [_opened(run), *(_act(act) for act in acts)]
+    for attempt in attempts:
+        told += _attempted(attempt)
+    if run.ended_at and run.status in RUN_ENDINGS:
+        told.append(_ended(run, run.ended_at))
+    return sorted(told, key=lambda line: line.at)
+
+
+def _opened(run: ReportRun) -> Line:
+    keys = {
+        "scheduled_for": run.scheduled_for.isoformat(),
+        "trigger": run.trigger,
+        "triggered_by": run.triggered_by,
+    }
+    return Line(at=run.created_at, event="run_opened", keys=keys)
+
+
+def _act(act: Intervention) -> Line:
+    return Line(at=act.made_at, event=f"run_{act.kind}", keys={"actor": act.actor, "reason": act.reason})
+
+
+def _attempted(attempt: RunStep) -> Iterator[Line]:
+    where: dict[str, object] = {"step": attempt.step, "attempt": attempt.attempt}
+    yield Line(at=attempt.started_at, event="step_started", keys=where)
+    if attempt.ended_at is None or attempt.result not in ENDINGS:
+        return
+    event = "run_handed_back" if attempt.error_code == "handed_back" else ENDINGS[attempt.result]
+    took = round((attempt.ended_at - attempt.started_at).total_seconds(), 3)
+    wrong = {"error_code": attempt.error_code, "error": attempt.error}
+    yield Line(at=attempt.ended_at, event=event, keys={**where, "duration_s": took, **wrong})
+
+
+def _ended(run: ReportRun, at: datetime) -> Line:
+    keys = {
+        "duration_s": run.seconds,
+        "error_code": run.error_code,
+        "error": run.error,
+        "results_path": run.results_path,
+    }
+    return Line(at=at, event=RUN_ENDINGS[run.status], keys=keys)
