@@ -150,3 +150,17 @@ def test_all_of_it_works_under_django_unfold(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_pages_speak_german(boss: Client, settings: Any) -> None:
+    settings.LANGUAGE_CODE = "de"
+    run = make_run(status=Status.FAILED, step="results_storage", polls=3)
+
+    page = text_of(boss.get(f"/admin/report_orchestrator/reportrun/{run.pk}/change/"))
+    asked = text_of(boss.get(f"/admin/report_orchestrator/reportrun/act/retry/?ids={run.pk}"))
+
+    assert "Er schlug um" in page
+    assert "Fireant wurde 3-mal gefragt." in page
+    assert "Die fünf Schritte" in page
+    assert "1 Lauf erneut versuchen?" in asked
+    assert "geht beim Schritt „Speichern der Ergebnisse“ weiter" in asked
