@@ -23,6 +23,17 @@ class RunActions(ActingAdmin[ReportRun]):
     """Retry, release and cancel."""
 
     acts = RUN_ACTS
+    asked_columns = (
+        "status",
+        "step",
+        "version",
+        "error_code",
+        "reference",
+        "submission",
+        "fireant_job_id",
+        "report_key",
+        "report_name",
+    )
     actions = ("retry_selected", "cancel_selected")
 
     def has_retry_runs_permission(self, request: HttpRequest) -> bool:
