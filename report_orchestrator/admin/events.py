@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from report_orchestrator.domain.runs import Status, StepResult
+from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import Intervention, ReportRun, RunStep
 
 ENDINGS: Mapping[str, str] = {
     StepResult.COMPLETED: "step_completed",
     StepResult.RETRIED: "step_retried",
-    StepResult.FAILED: "step_failed",
+    StepResult.FAILED: "run_failed",
     StepResult.LOST: "run_rescued",
-    StepResult.CANCELED: "step_canceled",
 }
 RUN_ENDINGS: Mapping[str, str] = {
     Status.SUCCEEDED: "run_succeeded",
@@ -39,7 +38,7 @@ class Line:
     @property
     def tone(self) -> str:
         """How loud it is."""
-        if self.event in {"run_failed", "run_timed_out", "step_failed"}:
+        if self.event in {"run_failed", "run_timed_out"}:
             return "bad"
         return "warn" if self.event in {"run_rescued", "step_retried", "run_handed_back"} else "quiet"
 
@@ -54,7 +53,8 @@ def lines(run: ReportRun, attempts: Sequence[RunStep], acts: Sequence[Interventi
     told = [_opened(run), *(_act(act) for act in acts)]
     for attempt in attempts:
         told += _attempted(attempt)
-    if run.ended_at and run.status in RUN_ENDINGS:
+    failed = bool(attempts) and attempts[-1].result == StepResult.FAILED
+    if run.ended_at and run.status in RUN_ENDINGS and not failed:
         told.append(_ended(run, run.ended_at))
     return sorted(told, key=lambda line: line.at)
 
@@ -75,12 +75,25 @@ def _act(act: Intervention) -> Line:
 def _attempted(attempt: RunStep) -> Iterator[Line]:
     where: dict[str, object] = {"step": attempt.step, "attempt": attempt.attempt}
     yield Line(at=attempt.started_at, event="step_started", keys=where)
-    if attempt.ended_at is None or attempt.result not in ENDINGS:
+    event = _ending(attempt)
+    if attempt.ended_at is None or event is None:
         return
-    event = "run_handed_back" if attempt.error_code == "handed_back" else ENDINGS[attempt.result]
     took = round((attempt.ended_at - attempt.started_at).total_seconds(), 3)
     wrong = {"error_code": attempt.error_code, "error": attempt.error}
     yield Line(at=attempt.ended_at, event=event, keys={**where, "duration_s": took, **wrong})
+
+
+def _ending(attempt: RunStep) -> str | None:
+    """The event that the log has for an attempt's end; none where the run's own end, or a person's act, says it."""
+    if attempt.result == StepResult.COMPLETED and attempt.step == Step.RESULTS_STORAGE:
+        return None
+    match attempt.error_code:
+        case "handed_back":
+            return "run_handed_back"
+        case "poll_attempts_used_up":
+            return "run_timed_out"
+        case _:
+            return ENDINGS.get(attempt.result)
 
 
 def _ended(run: ReportRun, at: datetime) -> Line:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +16,14 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 
+from report_orchestrator import services
 from report_orchestrator.admin import preview
 from report_orchestrator.admin.events import lines
 from report_orchestrator.admin.host_panel import ReportRunsMixin
 from report_orchestrator.admin.masking import without_secrets
 from report_orchestrator.admin.strips import WIDTH, strips
 from report_orchestrator.domain.runs import Status, Step, StepResult
-from report_orchestrator.models import Intervention, ReportRun, RunPayload
+from report_orchestrator.models import Intervention, InterventionKind, ReportRun, RunPayload
 from report_orchestrator.testing import FakePorts
 from tests.host.api.models import Report
 from tests.integration.test_admin import (
@@ -122,6 +125,14 @@ class TestStrips:
         assert page.count("ro-step-name") == 5
 
 
+def known_to_the_log() -> set[str]:
+    """The events that the services announce."""
+    sources = (Path(services.__file__).parent).glob("*.py")
+    named = {name for file in sources for name in re.findall(r'run_event\(\s*"(\w+)"', file.read_text())}
+    made = {f"run_{kind}" for kind in (*InterventionKind, "failed", "timed_out")}
+    return named | made
+
+
 class TestLines:
     def test_they_are_the_events_of_the_log_in_order(self) -> None:
         run = make_run(status=Status.FAILED, step="report_data", error_code="x", error="Wrong.")
@@ -139,7 +150,13 @@ class TestLines:
                 run, attempt=2, result=StepResult.LOST.value, started_at=seconds(6), ended_at=seconds(9)
             ),
             make_step(
-                run, attempt=3, result=StepResult.FAILED.value, started_at=seconds(10), ended_at=seconds(60)
+                run,
+                attempt=3,
+                result=StepResult.FAILED.value,
+                started_at=seconds(10),
+                ended_at=seconds(60),
+                error_code="x",
+                error="Wrong.",
             ),
         ]
         act = Intervention.objects.create(
@@ -156,9 +173,9 @@ class TestLines:
             "run_rescued",
             "run_retried",
             "step_started",
-            "step_failed",
             "run_failed",
         ]
+        assert {line.event for line in told} <= known_to_the_log()
         assert told[5].told == "actor='ada' reason='again'"
         assert "error_code='x' error='Wrong.'" in told[-1].told
 
