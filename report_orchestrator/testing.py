@@ -21,7 +21,7 @@ from report_orchestrator.domain.reports import (
     ReportSummary,
     kind_of,
 )
-from report_orchestrator.exceptions import OrchestratorError, ReportNotFoundError
+from report_orchestrator.exceptions import OrchestratorError, ReportNotFoundError, StorageError
 from report_orchestrator.ports import (
     JobState,
     JobStatus,
@@ -218,6 +218,12 @@ class FakeStore:
         return StoredResult(
             location=f"memory://{path}", size=len(content), sha256=hashlib.sha256(content).hexdigest()
         )
+
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes that were kept."""
+        if path not in self.files:
+            raise StorageError(f"There is no result at {path} any more.")
+        return self.files[path][:limit]
 
 
 @dataclass(slots=True)

@@ -25,11 +25,26 @@ class LocalFiles:
         self._root = root.absolute()
         self._results = self._root / results
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
-        """Writes to a temporary file, syncs it, and gives it its one name, which is never taken from a file that has it."""
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a file."""
+        final = self._final(path)
+        try:
+            with final.open("rb") as file:
+                return file.read(limit)
+        except FileNotFoundError as error:
+            raise StorageError(f"There is no result at {final} any more.") from error
+        except OSError as error:
+            raise StorageError(f"The result at {final} cannot be read: {error.strerror or error}.") from error
+
+    def _final(self, path: str) -> Path:
         final = self._results / path
         if not final.resolve().is_relative_to(self._results.resolve()):
-            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written.")
+            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written or read.")
+        return final
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+        """Writes to a temporary file, syncs it, and gives it its one name, which is never taken from a file that has it."""
+        final = self._final(path)
         with _plain_errors(self._root):
             written = None if final.exists() else self._write_new(final, chunks)
             return written or _described(final)

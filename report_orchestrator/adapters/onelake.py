@@ -20,7 +20,7 @@ from report_orchestrator.adapters.onelake_client import PIECE, Connection
 from report_orchestrator.adapters.onelake_errors import plain_errors
 from report_orchestrator.adapters.onelake_files import LakeFiles, Standing
 from report_orchestrator.conf import Settings
-from report_orchestrator.exceptions import TransientError
+from report_orchestrator.exceptions import StorageError, TransientError
 from report_orchestrator.ports import StoredResult
 
 
@@ -55,6 +55,20 @@ class OneLakeStore:
             if standing is None:
                 return self._write_new(final, chunks)
             return self._adopted(final, standing)
+
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a stored result.
+
+        Raises:
+            TransientError, ConfigurationError: as for `write`.
+            StorageError: there is no such file, or the lake refused for another reason.
+        """
+        with plain_errors(self._settings):
+            final = self._address.final(path)
+            standing = self._files.look(final)
+            if standing is None:
+                raise StorageError(f"There is no result at {self._address.url(final)} any more.")
+            return self._files.head(final, standing, limit)
 
     def sweep(self, older_than: timedelta) -> int:
         """Removes temporary files that nobody has touched for that long; returns how many. Idempotent.

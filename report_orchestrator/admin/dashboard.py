@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.addresses import Reader
@@ -73,7 +74,7 @@ def board(reader: Reader) -> Board:
         ConfigurationError: the settings cannot be used.
     """
     found = read_dashboard(
-        timezone.now(),
+        datetime.now(UTC),
         timezone.get_current_timezone(),
         get_settings(),
         report_model=get_ports().reports.label,
@@ -116,13 +117,13 @@ def _failed(found: Dashboard) -> str:
     if not count:
         return ""
     shown = capped(count, is_capped=found.stopped.is_capped)
-    return ngettext("{count} failed", "{count} failed", count).format(count=shown)
+    return gettext("{count} failed").format(count=shown)
 
 
 def _late(found: Dashboard) -> str:
     if not found.ahead.late:
         return ""
-    return ngettext("{count} late", "{count} late", found.ahead.late).format(count=number(found.ahead.late))
+    return gettext("{count} late").format(count=number(found.ahead.late))
 
 
 def _delivered(found: Dashboard) -> str:

@@ -182,7 +182,7 @@ class ConditionFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[ReportSchedule]) -> QuerySet[ReportSchedule]:
         """The reports of which that is so."""
         chosen = CONDITIONS.get(self.value() or "")
-        return queryset if chosen is None else chosen(queryset, timezone.now(), settings_for(request))
+        return queryset if chosen is None else chosen(queryset, datetime.now(UTC), settings_for(request))
 
 
 class ReportFilter(SimpleListFilter):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -13,7 +13,6 @@ from django.conf import settings as django_settings
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -75,7 +74,7 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
         changelist = super().get_changelist_instance(request)
         rows: list[ReportSchedule] = list(changelist.result_list)
         past = last_runs_of([row.pk for row in rows])
-        now, bound = timezone.now(), patience(settings_for(request))
+        now, bound = datetime.now(UTC), patience(settings_for(request))
         for row in rows:
             seen = Seen(now=now, patience=bound, past=past.get(row.pk, ()), host=self.host_page(row, request))
             setattr(row, "seen", seen)  # noqa: B010 - a row of a list, not a field of the model

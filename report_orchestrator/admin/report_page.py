@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -109,7 +109,7 @@ class ReportPage(ReadOnlyAdmin[ReportSchedule]):
     ) -> HttpResponse:
         """The report's page, with its story before the facts."""
         schedule: ReportSchedule = context["original"]
-        story = read_report(schedule, timezone.now())
+        story = read_report(schedule, datetime.now(UTC))
         page = page_of(story, self.admin_site.name)
         return super().render_change_form(request, {**context, "story": page}, *args, **kwargs)
 

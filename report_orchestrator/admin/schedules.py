@@ -11,12 +11,13 @@ from report_orchestrator.admin.display import NOTHING, code, instant, long_text
 from report_orchestrator.admin.filters import ConditionFilter, ProblemFilter
 from report_orchestrator.admin.report_list import ReportList, zone_in_words
 from report_orchestrator.admin.report_page import ReportPage
+from report_orchestrator.admin.schedule_actions import ScheduleActions
 from report_orchestrator.admin.words import cron_in_words
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(ReportPage, ReportList):
+class ReportScheduleAdmin(ScheduleActions, ReportPage, ReportList):
     """Every report that discovery has seen, those that are gone included."""
 
     list_display = (

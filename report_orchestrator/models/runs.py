@@ -188,6 +188,10 @@ class ReportRun(models.Model):
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering = ("-pk",)
+        permissions = [
+            ("retry_runs", "Can retry and release runs"),
+            ("cancel_runs", "Can cancel runs"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["schedule", "scheduled_for"],
@@ -211,7 +215,9 @@ class ReportRun(models.Model):
                 condition=Q(wake_at__isnull=False),
             ),
             models.Index(fields=["schedule"], name="ro_run_live_idx", condition=Q(wake_at__isnull=False)),
-            models.Index(fields=["schedule", "-scheduled_for", "status"], name="ro_run_history_idx"),
+            models.Index(
+                fields=["schedule", "-scheduled_for", "status", "run_date"], name="ro_run_history_idx"
+            ),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
             models.Index(
                 fields=["-ended_at"],

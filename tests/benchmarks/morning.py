@@ -56,7 +56,7 @@ SELECT gen_random_uuid(), schedule, key, name, 'scheduled', '', due, due::date, 
        CASE WHEN status NOT IN ('queued', 'deferred') THEN due + (60 + n % 600) * interval '1 second' END
 FROM (
     SELECT n, s.id AS schedule, s.report_key AS key, s.name AS name,
-           date_trunc('minute', now()) - (n * interval '0.864 second') AS due,
+           date_trunc('minute', now() - n * interval '0.864 second') AS due,
            CASE WHEN n < 6000 THEN CASE WHEN n % 3 = 0 THEN 'queued' WHEN n % 3 = 1 THEN 'deferred' ELSE 'succeeded' END
                 WHEN n % 97 = 0 THEN 'failed' WHEN n % 151 = 0 THEN 'skipped' ELSE 'succeeded' END AS status
     FROM generate_series(1, :runs) AS n
@@ -67,8 +67,12 @@ FROM (
 """
 
 MINUTELY = """
-UPDATE report_orchestrator_reportrun SET schedule_id = %s
-WHERE id IN (SELECT id FROM report_orchestrator_reportrun WHERE status = 'succeeded' ORDER BY id LIMIT %s)
+UPDATE report_orchestrator_reportrun AS run
+SET schedule_id = %s, scheduled_for = date_trunc('minute', now()) - place * interval '1 minute',
+    run_date = (now() - place * interval '1 minute')::date
+FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place FROM report_orchestrator_reportrun
+      WHERE status = 'succeeded' ORDER BY id DESC LIMIT %s) AS oldest
+WHERE run.id = oldest.id
 """
 """One report with a long history of its own."""
 

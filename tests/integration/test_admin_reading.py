@@ -604,8 +604,9 @@ class TestTheReportPage:
 
     def test_the_year_counts_each_day_of_the_reports_own_zone(self) -> None:
         schedule = make_schedule(timezone="Pacific/Auckland")
-        make_run(schedule, scheduled_for=datetime(2026, 6, 30, 13, tzinfo=UTC))
-        make_run(schedule, scheduled_for=datetime(2026, 6, 30, 14, tzinfo=UTC), status=Status.FAILED)
+        at, day = datetime(2026, 6, 30, 13, tzinfo=UTC), date(2026, 7, 1)
+        make_run(schedule, scheduled_for=at, run_date=day)
+        make_run(schedule, scheduled_for=at + HOUR, run_date=day, status=Status.FAILED)
 
         assert read_report(schedule, NOW).days == {date(2026, 7, 1): {"succeeded": 1, "failed": 1}}
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Literal, TypeAlias
 
 from django.db.models import Count, Q
-from django.db.models.functions import TruncHour
 
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun
@@ -85,17 +84,17 @@ def _hour(start: datetime, fates: Mapping[Fate, int]) -> Hour:
 
 
 def _counted(first: datetime, now: datetime, zone: tzinfo) -> Mapping[datetime, Mapping[Fate, int]]:
-    """A fixed offset keeps the two runs of a repeated hour apart."""
-    offset = now.astimezone(zone).utcoffset() or timedelta(0)
+    """Grouped by the very time and not by the hour: crons name whole minutes, so there are few, and no database has to know
+    the zone."""
     rows = (
         ReportRun.objects.filter(~Q(trigger="manual"), scheduled_for__gte=first, scheduled_for__lte=now)
         .order_by()
-        .values_list(TruncHour("scheduled_for", tzinfo=timezone(offset)), "status")
+        .values_list("scheduled_for", "status")
         .annotate(n=Count("*"))
     )
     hours: dict[datetime, Counter[Fate]] = {}
-    for start, status, count in rows:
-        hours.setdefault(start.astimezone(UTC), Counter())[fate_of(status)] += count
+    for due, status, count in rows:
+        hours.setdefault(hour_of(due, zone), Counter())[fate_of(status)] += count
     return hours
 
 

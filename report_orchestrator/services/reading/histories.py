@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
 from django.db.models import Count, F, OuterRef, Q, Subquery, Value
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models.functions import Coalesce
 
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule
@@ -84,12 +84,12 @@ def typical_duration(runs: Sequence[PastRun]) -> timedelta | None:
     return timedelta(seconds=median(spans)) if spans else None
 
 
-def days_of(schedule: int, since: datetime, zone: tzinfo) -> Mapping[date, Mapping[Fate, int]]:
-    """What became of one report's runs on each day of its zone. One query, answered by `ro_run_history_idx` alone."""
+def days_of(schedule: int, since: datetime) -> Mapping[date, Mapping[Fate, int]]:
+    """What became of one report's runs on each day, by their run dates. One query, answered by `ro_run_history_idx` alone."""
     rows = (
         ReportRun.objects.filter(schedule=schedule, scheduled_for__gte=since)
         .order_by()
-        .values_list(TruncDate("scheduled_for", tzinfo=zone), "status")
+        .values_list("run_date", "status")
         .annotate(n=Count("*"))
     )
     days: dict[date, dict[Fate, int]] = {}

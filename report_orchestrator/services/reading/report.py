@@ -71,7 +71,7 @@ def read_report(schedule: ReportSchedule, now: datetime) -> ReportStory:
         past=last_runs(schedule.pk, RUNS_SHOWN),
         first_day=first,
         last_day=last,
-        days=days_of(schedule.pk, _days_from(first, zone, upcoming, now), zone),
+        days=days_of(schedule.pk, _days_from(first, zone, upcoming, now)),
         days_due=days_due(schedule, now, last),
         rules=policies_of(schedule, settings),
         changes=list(changes),
