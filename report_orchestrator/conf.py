@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from django.core.signals import setting_changed
 
 from report_orchestrator.domain.cron import parse_cron
 from report_orchestrator.exceptions import ConfigurationError, InvalidCronError
+from report_orchestrator.masking import lent, masked, masked_beginning
 
 SETTING = "REPORT_ORCHESTRATOR"
 SANDBOX_URL = "http://127.0.0.1:8099"
@@ -200,6 +200,7 @@ class Settings:
     fireant_probe: timedelta = _spec(_seconds(least=0.1), 30)
     timeout: timedelta = _spec(_seconds(least=0.1), 30)
     max_result_bytes: int = _spec(_whole(least=1), 50 * 1024**3)
+    result_deadline: timedelta = _spec(_seconds(least=1), 21600)
 
     result_store: str = _spec(_text, "local")
     result_root: Path = _spec(_path, "var/lake")
@@ -245,21 +246,19 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret values that must be masked wherever they might surface; the longest first, as one may hold another."""
-        values = {secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret}
+        """What must be masked wherever it might surface, tokens that were lent to us included; the longest first."""
+        values = {
+            secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret
+        } | {*lent()}
         return tuple(sorted(values, key=len, reverse=True))
 
     def masked(self, text: str) -> str:
-        """The text with every secret of the settings replaced by `***`, also where it stands escaped in JSON or in a repr."""
-        for secret in self.secrets:
-            for form in {
-                secret,
-                json.dumps(secret)[1:-1],
-                json.dumps(secret, ensure_ascii=False)[1:-1],
-                repr(secret)[1:-1],
-            }:
-                text = text.replace(form, "***")
-        return text
+        """The text with every secret of the settings replaced by `***`, however it is escaped or encoded."""
+        return masked(text, self.secrets)
+
+    def masked_beginning(self, text: str) -> str:
+        """The same for the beginning of a longer text, which may have been cut within a secret."""
+        return masked_beginning(text, self.secrets)
 
 
 def setting_name(field_name: str, spec: Spec) -> str:
@@ -314,14 +313,16 @@ def parse_settings(
 ) -> tuple[Settings, list[SettingProblem]]:
     """Settings from a dict over an environment over the defaults; what cannot be read falls back to its default and is listed."""
     values: dict[str, object] = {}
-    problems: list[SettingProblem] = []
+    unreadable: list[tuple[str, object, ValueError]] = []
     for name, spec in SPECS.items():
+        raw = _raw(name, spec, given, environment)
         try:
-            values[FIELDS[name]] = spec.parse(_raw(name, spec, given, environment))
+            values[FIELDS[name]] = spec.parse(raw)
         except ValueError as error:
             values[FIELDS[name]] = spec.parse(spec.default)
-            problems.append(_unreadable(name, error))
-    return Settings(**cast("dict[str, Any]", values)), problems
+            unreadable.append((name, raw, error))
+    parsed = Settings(**cast("dict[str, Any]", values))
+    return parsed, [_unreadable(*each, parsed) for each in unreadable]
 
 
 def _raw(name: str, spec: Spec, given: Mapping[str, object], environment: Mapping[str, str]) -> object:
@@ -341,10 +342,12 @@ def origin_of(name: str) -> Origin:
     return "default"
 
 
-def _unreadable(name: str, error: ValueError) -> SettingProblem:
+def _unreadable(name: str, raw: object, error: ValueError, parsed: Settings) -> SettingProblem:
+    """Shows the wrong value, but for a secret's: neither its own setting nor any other into which it was put."""
+    shown = "" if SPECS[name].parse is _secret else f" It is {parsed.masked(repr(raw))[:100]}."
     return SettingProblem(
         setting=name,
-        message=f"{name} cannot be read: {error}.",
+        message=f"{name} cannot be read: {parsed.masked(str(error))}.{shown}",
         hint=f"Set {name} in {SETTING} or in the environment, or remove it for the default.",
     )
 

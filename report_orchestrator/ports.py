@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -97,6 +97,18 @@ class JobStatus:
     message: str = ""
     error: str = ""
     results_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What a harmless question found. `ahead` is how far the other side's clock is ahead of this machine's, where it shows one.
+
+    `doubt` says what may be wrong although an answer came.
+    """
+
+    detail: str
+    ahead: timedelta | None = None
+    doubt: str = ""
 
 
 class Fireant(Protocol):

@@ -21,7 +21,13 @@ from report_orchestrator.domain.reports import (
     ReportSummary,
     kind_of,
 )
-from report_orchestrator.exceptions import OrchestratorError, ReportNotFoundError, StorageError
+from report_orchestrator.exceptions import (
+    FireantError,
+    OrchestratorError,
+    ReportNotFoundError,
+    StorageError,
+    TransientError,
+)
 from report_orchestrator.ports import (
     JobState,
     JobStatus,
@@ -168,6 +174,8 @@ class FakeFireant:
         default_factory=lambda: defaultdict(list)
     )
     asked: list[str] = field(default_factory=list)
+    cut_results: int = 0
+    """How many of the next results break off in the middle."""
 
     def fail(self, method: str, *errors: BaseException) -> None:
         """Has the next calls of a method raise these."""
@@ -183,10 +191,17 @@ class FakeFireant:
         self.submitted.append((kind, payload, reference))
         return str(100 + len(self.submitted))
 
+    def knows(self, job_id: str) -> bool:
+        """Whether it took the job, or a test has scripted one with this id."""
+        taken = job_id.isdigit() and 100 < int(job_id) <= 100 + len(self.submitted)
+        return taken or job_id in self.statuses or job_id in self.bodies
+
     def status(self, job_id: str) -> JobStatus:
         """The next state of its script."""
         self.asked.append(job_id)
         self._raise_scripted("status")
+        if not self.knows(job_id):
+            raise FireantError(f"Fireant does not know job {job_id} (any more).", code="job_unknown")
         script = self.statuses[job_id]
         return script.pop(0) if script else JobStatus(state=JobState.FINISHED, reported="Finished")
 
@@ -194,11 +209,23 @@ class FakeFireant:
     def results(self, job_id: str) -> Iterator[Iterator[bytes]]:
         """Its body."""
         self._raise_scripted("results")
-        yield iter([self.bodies.get(job_id, b'{"results": []}')])
+        if not self.knows(job_id):
+            raise FireantError(f"Fireant has no result of job {job_id}.", code="no_result")
+        body = self.bodies.get(job_id, b'{"results": []}')
+        if self.cut_results:
+            self.cut_results -= 1
+            yield _broken_off(body)
+        else:
+            yield iter([body])
 
     def _raise_scripted(self, method: str) -> None:
         if self.failures[method]:
             raise self.failures[method].pop(0)
+
+
+def _broken_off(body: bytes) -> Iterator[bytes]:
+    yield body[: len(body) // 2]
+    raise TransientError("The result broke off.", code="result_cut_short")
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from django.apps import apps
@@ -22,11 +22,14 @@ from report_orchestrator.adapters.fireant import FireantClient
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
 from report_orchestrator.adapters.host_models import HostReports
 from report_orchestrator.adapters.local_files import LocalFiles
+from report_orchestrator.adapters.queue_probe import probe_broker
+from report_orchestrator.adapters.store_probe import probe_folder, probe_lake, probe_token
 from report_orchestrator.conf import SETTING, Settings, get_settings, load_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
-from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, ResultStore
+from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, Probed, ResultStore
 from report_orchestrator.services import announce, discovery
+from report_orchestrator.services.doctor import Probe, Probes
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +52,39 @@ def build_ports(settings: Settings) -> Ports:
         queue=DjangoQ(),
         build_payload=_payload_builder(settings),
         clock=database_clock,
+    )
+
+
+def get_probes() -> Probes:
+    """Harmless questions to what the settings name, for the doctor.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    settings = get_settings()
+    return Probes(
+        broker=probe_broker,
+        fireant=FireantClient(settings).probe,
+        store=_store_probe(settings),
+        token=partial(probe_token, settings) if settings.result_store == "onelake" else None,
+    )
+
+
+def _store_probe(settings: Settings) -> Probe:
+    match settings.result_store:
+        case "local":
+            return partial(probe_folder, settings)
+        case "onelake":
+            return partial(probe_lake, settings)
+        case dotted:
+            probe = getattr(_store(settings), "probe", None)
+            return cast("Probe", probe) if callable(probe) else lambda: _unprobed(dotted)
+
+
+def _unprobed(dotted: str) -> Probed:
+    return Probed(
+        detail=f"{dotted} was not tried",
+        doubt="Give the store a method 'probe' that writes, reads back and removes a file, and returns a ports.Probed.",
     )
 
 

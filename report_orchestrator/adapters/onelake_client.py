@@ -21,8 +21,10 @@ from azure.identity import (
 from azure.storage.filedatalake import FileSystemClient
 
 from report_orchestrator.adapters.onelake_errors import entra_error, is_silence, raise_if_passing
+from report_orchestrator.adapters.vendor_errors import mask_logs, told
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError
+from report_orchestrator.masking import remember
 
 PIECE = 8 * 1024 * 1024
 """Bytes that travel and lie in memory at once, up and down. The SDK's own 100 MiB cost four times the memory on 1 GiB."""
@@ -98,13 +100,17 @@ class Credential:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._credential = _identity(settings)
+        for library in ("azure.identity", "msal"):
+            mask_logs(library, settings)
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token, from azure-identity's cache where it holds a good one."""
         try:
-            return self._credential.get_token(*scopes, **options)
+            token = self._credential.get_token(*scopes, **options)
         except AzureError as error:
-            raise entra_error(error, self._settings) from error
+            raise entra_error(error, self._settings) from told(error, self._settings)
+        remember(token.token)
+        return token
 
 
 def _new_client(settings: Settings, workspace: str) -> FileSystemClient:

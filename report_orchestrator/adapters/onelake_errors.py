@@ -11,6 +11,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestE
 from azure.core.pipeline import PipelineResponse
 
 from report_orchestrator.adapters.fireant import retry_after
+from report_orchestrator.adapters.vendor_errors import told
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, StorageError, TransientError
 
@@ -32,7 +33,11 @@ def plain_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except AzureError as error:
-        raise lake_error(error, settings) from error
+        raise lake_error(error, settings) from told(error, settings)
+    except OrchestratorError as error:
+        if isinstance(error.__cause__, AzureError):
+            raise error from told(error.__cause__, settings)
+        raise
 
 
 def status_of(error: AzureError) -> int | None:

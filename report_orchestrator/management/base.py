@@ -58,9 +58,9 @@ class OrchestratorCommand(BaseCommand):
         if options["format"] == "text" and options["verbosity"] < 2:
             _quieten_console()
         try:
-            failed = self.run(get_ports(), get_settings(), options)
+            failed = self.begin(options)
         except OrchestratorError as error:
-            raise CommandError(error.message, returncode=1) from error
+            raise CommandError(log_events.masked(error.message), returncode=1) from error
         except (OperationalError, ProgrammingError) as error:
             raise CommandError(unusable_database(error), returncode=1) from error
         except KeyboardInterrupt:
@@ -69,6 +69,10 @@ class OrchestratorCommand(BaseCommand):
             raise SystemExit(1) from None
         if failed:
             raise SystemExit(1)
+
+    def begin(self, options: Mapping[str, Any]) -> bool:
+        """Runs over the project's settings, which must be well; a command that examines them begins otherwise."""
+        return self.run(get_ports(), get_settings(), options)
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Does the work; returns whether something failed."""
@@ -131,7 +135,7 @@ def _shown(cell: object) -> str:
 
 def unusable_database(error: Exception) -> str:
     """A sentence instead of a traceback, for a database that is away or not migrated."""
-    return f"The database cannot be used: {error}. Is it running, and has 'manage.py migrate' been run?"
+    return f"The database cannot be used: {log_events.masked(str(error))}. Is it running, and has 'manage.py migrate' been run?"
 
 
 def counted(number: int, thing: str) -> str:

@@ -8,29 +8,17 @@ import math
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from report_orchestrator.sandbox.fireant import is_loopback
+from report_orchestrator.sandbox.server import Sandbox, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
 WRONG_USAGE = 2
-
-
-class Sandbox(Protocol):
-    """Something that serves from threads of this process."""
-
-    def start(self) -> object:
-        """Serves until `stop`."""
-        ...
-
-    def stop(self) -> None:
-        """Ends every connection and thread."""
-        ...
 
 
 class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 import re
-import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
@@ -22,7 +20,7 @@ from report_orchestrator.sandbox.answers import (
     json_answer,
     synthetic_result,
 )
-from report_orchestrator.sandbox.exchange import Exchange, SandboxRequest
+from report_orchestrator.sandbox.exchange import Exchange, RequestCounter, SandboxRequest
 from report_orchestrator.sandbox.faults import ENDPOINTS, Endpoint, Fault, FaultKind, FaultScript, parse_fault
 from report_orchestrator.sandbox.payloads import JobKind, PayloadRefusedError, parse_payload
 
@@ -48,7 +46,7 @@ class Route:
     action: Action
 
 
-class FireantApi:
+class FireantApi(RequestCounter[RequestedEndpoint]):
     """Fireant's three endpoints, and the sandbox's own under `/sandbox`."""
 
     def __init__(
@@ -57,19 +55,7 @@ class FireantApi:
         self._options = options
         self._jobs = jobs
         self._faults = faults
-        self._lock = threading.Lock()
-        self._requests: Counter[RequestedEndpoint] = Counter()
-
-    @property
-    def requests(self) -> Counter[RequestedEndpoint]:
-        """How many requests each endpoint had, refused ones included."""
-        with self._lock:
-            return self._requests.copy()
-
-    def forget_requests(self) -> None:
-        """Starts counting again."""
-        with self._lock:
-            self._requests.clear()
+        super().__init__()
 
     def exchange(self, request: SandboxRequest) -> Exchange:
         """Does what the request asks, unless it is refused or a fault stands in for the work."""
@@ -99,10 +85,6 @@ class FireantApi:
             return route.action(self, request, argument)
         except RefusedError as refusal:
             return refusal.answer
-
-    def _count(self, endpoint: RequestedEndpoint) -> None:
-        with self._lock:
-            self._requests[endpoint] += 1
 
     def _has_the_key(self, request: SandboxRequest) -> bool:
         if not self._options.api_key:

@@ -19,20 +19,19 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from report_orchestrator.sandbox.faults import FaultScript
-from report_orchestrator.sandbox.fireant import is_loopback
 from report_orchestrator.sandbox.onelake_api import OneLakeApi, Place
 from report_orchestrator.sandbox.onelake_certificates import AUTHORITY, server_context
 from report_orchestrator.sandbox.onelake_entra import Application, Entra
 from report_orchestrator.sandbox.onelake_faults import LAKE_FAULTS
 from report_orchestrator.sandbox.onelake_files import LakeFiles
-from report_orchestrator.sandbox.server import SandboxServer
+from report_orchestrator.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
+    import ssl
     from collections import Counter
-    from types import TracebackType
 
     from report_orchestrator.sandbox.onelake_api import RequestedLakeEndpoint
 
@@ -66,7 +65,7 @@ class OneLakeOptions:
             raise ValueError("a lakehouse's name must end in .Lakehouse")
 
 
-class OneLakeSandbox:
+class OneLakeSandbox(Sandbox):
     """A OneLake of one's own, served from threads of this process.
 
     Files, counters and faults outlive `stop`, and `start` serves them again at the same address: an outage is a stop and
@@ -77,6 +76,10 @@ class OneLakeSandbox:
     Raises:
         ValueError: the host is not a loopback address and `allow_remote` was not given.
     """
+
+    service = "OneLake"
+    scheme = "https"
+    _api: OneLakeApi
 
     def __init__(
         self,
@@ -90,8 +93,7 @@ class OneLakeSandbox:
         on_request: Callable[[str], None] | None = None,
         allow_remote: bool = False,
     ) -> None:
-        if not (allow_remote or is_loopback(host)):
-            raise ValueError(f"{host} can be reached from other machines: the sandbox is for this one only")
+        super().__init__(host, port, on_request=on_request, allow_remote=allow_remote)
         self.options = options or OneLakeOptions()
         self.observe = observe
         self.faults = FaultScript(LAKE_FAULTS)
@@ -102,18 +104,6 @@ class OneLakeSandbox:
         self._files = LakeFiles(self._content)
         self._entra = Entra(_application(self.options), clock)
         self._api = self._new_api()
-        self._on_request = on_request
-        self._host = host
-        self._port = port
-        self._server: SandboxServer | None = None
-
-    @property
-    def url(self) -> str:
-        """The address to set as FABRIC_ACCOUNT_URL and AZURE_AUTHORITY_HOST. Known from the first start on."""
-        if not self._port:
-            raise RuntimeError("the sandbox has no address before its first start")
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"https://{host}:{self._port}"
 
     @property
     def ca_file(self) -> Path:
@@ -160,38 +150,8 @@ class OneLakeSandbox:
         self._api.forget_requests()
         self.faults.clear()
 
-    def start(self) -> Self:
-        """Binds and serves until `stop`. Does nothing when it serves already.
-
-        Raises:
-            OSError: the port is taken, or the address is not one of this machine.
-        """
-        if self._server is None:
-            self._server = SandboxServer(
-                self._host,
-                self._port,
-                self._api,
-                self._on_request,
-                service="OneLake",
-                tls=server_context(self._folder, self._host),
-            )
-            self._port = self._server.server_port
-            self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Ends every connection and thread and gives the port back. Does nothing when stopped already."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.end()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _tls(self) -> ssl.SSLContext:
+        return server_context(self._folder, self._host)
 
     def _own_folder(self) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="onelake-sandbox-"))

@@ -10,9 +10,7 @@ import base64
 import hashlib
 import json
 import re
-import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
@@ -21,7 +19,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from report_orchestrator.sandbox.answers import Answer, error_answer, json_answer
-from report_orchestrator.sandbox.exchange import Exchange, SandboxRequest
+from report_orchestrator.sandbox.exchange import Exchange, RequestCounter, SandboxRequest
 from report_orchestrator.sandbox.faults import Fault, FaultScript, parse_fault
 from report_orchestrator.sandbox.onelake_entra import RESOURCE, Entra
 from report_orchestrator.sandbox.onelake_faults import (
@@ -126,7 +124,7 @@ class LakeRequest:
         )
 
 
-class OneLakeApi:
+class OneLakeApi(RequestCounter[RequestedLakeEndpoint]):
     """The lake's endpoints, Entra's, and the sandbox's own under `/sandbox`. `observe` is called after each request's work."""
 
     def __init__(
@@ -143,19 +141,7 @@ class OneLakeApi:
         self._entra = entra
         self._faults = faults
         self._observe = observe
-        self._lock = threading.Lock()
-        self._requests: Counter[RequestedLakeEndpoint] = Counter()
-
-    @property
-    def requests(self) -> Counter[RequestedLakeEndpoint]:
-        """How many requests each endpoint had, refused ones included."""
-        with self._lock:
-            return self._requests.copy()
-
-    def forget_requests(self) -> None:
-        """Starts counting again."""
-        with self._lock:
-            self._requests.clear()
+        super().__init__()
 
     def exchange(self, request: SandboxRequest) -> Exchange:
         """Does what the request asks, unless it is refused or a fault stands in for the work."""
@@ -188,10 +174,6 @@ class OneLakeApi:
             return _ACTIONS[endpoint](self, _taken_apart(endpoint, request))
         except LakeRefusedError as refused:
             return refused.answer
-
-    def _count(self, endpoint: RequestedLakeEndpoint) -> None:
-        with self._lock:
-            self._requests[endpoint] += 1
 
     def _authority(self, request: SandboxRequest) -> str:
         return f"https://{request.headers.get('Host', '')}"

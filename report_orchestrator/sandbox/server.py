@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import selectors
 import socket
@@ -13,7 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from ssl import SSLError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from report_orchestrator.sandbox.answers import Answer, error_answer
 from report_orchestrator.sandbox.exchange import Exchange, SandboxApi, SandboxRequest
@@ -22,6 +23,7 @@ from report_orchestrator.sandbox.faults import Fault
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
+    from types import TracebackType
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,78 @@ logger = logging.getLogger(__name__)
 LINGER_FOR_NOTHING = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 SECONDS_FOR_A_CONNECTION_TO_END = 5.0
+
+
+class Sandbox:
+    """What the sandboxes have in common: an address, a start and a stop, after which it may start again at the same address.
+
+    A subclass gives `service`, the name of what it stands in for, and `_api`.
+
+    Raises:
+        ValueError: the host is not a loopback address and `allow_remote` was not given.
+    """
+
+    service = ""
+    scheme = "http"
+    _api: SandboxApi
+
+    def __init__(
+        self, host: str, port: int, *, on_request: Callable[[str], None] | None, allow_remote: bool
+    ) -> None:
+        if not (allow_remote or is_loopback(host)):
+            raise ValueError(f"{host} can be reached from other machines: the sandbox is for this one only")
+        self._on_request = on_request
+        self._host = host
+        self._port = port
+        self._server: SandboxServer | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address, without a trailing slash. Known from the first start on."""
+        if not self._port:
+            raise RuntimeError("the sandbox has no address before its first start")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{self.scheme}://{host}:{self._port}"
+
+    def start(self) -> Self:
+        """Binds and serves until `stop`. Does nothing when it serves already.
+
+        Raises:
+            OSError: the port is taken, or the address is not one of this machine.
+        """
+        if self._server is None:
+            self._server = SandboxServer(
+                self._host, self._port, self._api, self._on_request, service=self.service, tls=self._tls()
+            )
+            self._port = self._server.server_port
+            self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Ends every connection and thread and gives the port back. Does nothing when stopped already."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.end()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """The context to serve with; None for plain HTTP."""
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that binds to `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class SandboxServer(ThreadingHTTPServer):

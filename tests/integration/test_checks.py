@@ -108,7 +108,7 @@ class TestSettings:
 
     def test_e003_a_value_that_cannot_be_read(self, settings: DjangoSettings) -> None:
         message, hint = only(found(settings, MAX_RETRIES="many"), "E003")
-        assert message == "MAX_RETRIES cannot be read: it must be a number."
+        assert message == "MAX_RETRIES cannot be read: it must be a number. It is 'many'."
         assert "Set MAX_RETRIES in REPORT_ORCHESTRATOR or in the environment" in hint
 
     def test_e003_a_variable_of_the_environment(
@@ -116,7 +116,10 @@ class TestSettings:
     ) -> None:
         monkeypatch.setenv("SCHEDULING_APPROACH", "sensors")
         message, _hint = only(found(settings), "E003")
-        assert message == "SCHEDULING_APPROACH cannot be read: it must be one of sensor, schedule, pipeline."
+        assert (
+            message
+            == "SCHEDULING_APPROACH cannot be read: it must be one of sensor, schedule, pipeline. It is 'sensors'."
+        )
 
     def test_an_unreadable_secret_is_not_shown(self, settings: DjangoSettings) -> None:
         messages = found(settings, FIREANT_API_URL="https://ann:hush@fireant.example")

@@ -134,6 +134,7 @@ def test_a_run_that_is_driven_by_hand_holds_no_worker_and_gives_no_way(
 
 @pytest.mark.usefixtures("slow")
 def test_a_worker_that_gave_way_goes_on_with_other_work(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.bodies["7"] = b"{}"
     downloading(new_run, fakes)
     lasting, other = new_run(), new_run()
     other.write(step=Step.LOCAL_JOB_RECORD.value, fireant_job_id="7")

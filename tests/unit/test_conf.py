@@ -72,6 +72,23 @@ def test_a_value_that_cannot_be_read_is_named_with_what_it_must_be(name: str, va
     assert says in problem.message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("MAX_RETRIES", "many", "'many'"),
+        ("SCHEDULING_APPROACH", "sensors", "'sensors'"),
+        ("POLL_INTERVAL_SECONDS", "x" * 900, "'" + "x" * 99),
+        ("FIREANT_API_URL", "https://me:hunter2@fireant.example", "'https://***@fireant.example'"),
+        ("FIREANT_API_URL", "s3cr3t", "'***'"),
+        ("SCHEDULING_APPROACH", "cl13nt", "'***'"),
+    ],
+)
+def test_the_wrong_value_is_shown_unless_it_is_a_secret(name: str, value: str, shown: str) -> None:
+    given = {"FIREANT_API_KEY": "s3cr3t", "AZURE_CLIENT_SECRET": "cl13nt", name: value}
+    _settings, [problem] = parse_settings(given, {})
+    assert f"It is {shown}." in problem.message
+
+
 def test_all_problems_are_told_at_once() -> None:
     _settings, problems = parse_settings({}, {"MAX_RETRIES": "x", "LEASE_SECONDS": "y"})
     assert {problem.setting for problem in problems} == {"MAX_RETRIES", "LEASE_SECONDS"}
