@@ -68,7 +68,7 @@ FROM (
 
 MINUTELY = """
 UPDATE report_orchestrator_reportrun AS run
-SET schedule_id = %s, scheduled_for = date_trunc('minute', now()) - place * interval '1 minute',
+SET schedule_id = %s, scheduled_for = date_trunc('minute', now()) - place * interval '1 minute' + interval '30 seconds',
     run_date = (now() - place * interval '1 minute')::date
 FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS place FROM report_orchestrator_reportrun
       WHERE status = 'succeeded' ORDER BY id DESC LIMIT %s) AS oldest
