@@ -184,6 +184,15 @@ NOBODY = Follower()
 class ResultStore(Protocol):
     """Where results are kept."""
 
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a stored result, `limit` at most, for a person to look at.
+
+        Raises:
+            TransientError: worth another look later.
+            StorageError, ConfigurationError: there is no such file, or it may not be read.
+        """
+        ...
+
     def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Stores the bytes under `path` (relative, forward slashes), whole or not at all.
 

@@ -25,6 +25,7 @@ from report_orchestrator.exceptions import (
     FireantError,
     OrchestratorError,
     ReportNotFoundError,
+    StorageError,
     TransientError,
 )
 from report_orchestrator.ports import (
@@ -261,6 +262,12 @@ class FakeStore:
     def read(self, path: str) -> Iterator[bytes]:
         """What was written."""
         yield self.files[path]
+
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes that were kept."""
+        if path not in self.files:
+            raise StorageError(f"There is no result at {path} any more.")
+        return self.files[path][:limit]
 
 
 @dataclass(slots=True)

@@ -55,10 +55,21 @@ class LocalFiles:
             while piece := file.read(PIECE):
                 yield piece
 
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a file."""
+        final = self._final(path)
+        try:
+            with final.open("rb") as file:
+                return file.read(limit)
+        except FileNotFoundError as error:
+            raise StorageError(f"There is no result at {final} any more.") from error
+        except OSError as error:
+            raise StorageError(f"The result at {final} cannot be read: {error.strerror or error}.") from error
+
     def _final(self, path: str) -> Path:
         final = self._results / path
         if not final.resolve().is_relative_to(self._results.resolve()):
-            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written.")
+            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written or read.")
         return final
 
     def _write_new(self, final: Path, chunks: Iterable[bytes], follower: Follower) -> StoredResult | None:

@@ -48,6 +48,20 @@ class OneLakeStore:
                 return self._write_new(final, chunks, follower)
             return self._adopted(final, standing, follower)
 
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a stored result.
+
+        Raises:
+            TransientError, ConfigurationError: as for `write`.
+            StorageError: there is no such file, or the lake refused for another reason.
+        """
+        with plain_errors(self._settings):
+            final = self._address.final(path)
+            standing = self._files.look(final)
+            if standing is None:
+                raise StorageError(f"There is no result at {self._address.url(final)} any more.")
+            return self._files.head(final, standing, limit)
+
     def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
         """Removes temporary files that were begun before that, but for those of `writing`; returns how many. Idempotent.
 

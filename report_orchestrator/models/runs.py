@@ -16,6 +16,7 @@ from report_orchestrator.domain.reports import Json, describe_report
 from report_orchestrator.domain.runs import (
     ENDED,
     LIVE,
+    RETRYABLE_BY_PERSON,
     Position,
     Status,
     Step,
@@ -125,6 +126,7 @@ class ReportRun(models.Model):
     schedule = models.ForeignKey(
         "report_orchestrator.ReportSchedule",
         on_delete=models.PROTECT,
+        db_index=False,  # the index of history begins with it
         related_name="runs",
         verbose_name=_("report"),
     )
@@ -194,6 +196,10 @@ class ReportRun(models.Model):
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering = ("-pk",)
+        permissions = [
+            ("retry_runs", "Can retry and release runs"),
+            ("cancel_runs", "Can cancel runs"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["schedule", "scheduled_for"],
@@ -212,10 +218,23 @@ class ReportRun(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["status", "wake_at"], name="ro_run_wake_idx", condition=Q(wake_at__isnull=False)
+                fields=["status", "wake_at", "step"],
+                name="ro_run_wake_idx",
+                condition=Q(wake_at__isnull=False),
             ),
-            models.Index(fields=["schedule", "-scheduled_for"], name="ro_run_history_idx"),
+            models.Index(fields=["schedule"], name="ro_run_live_idx", condition=Q(wake_at__isnull=False)),
+            models.Index(
+                fields=["schedule", "-scheduled_for", "status", "run_date"], name="ro_run_history_idx"
+            ),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
+            models.Index(
+                fields=["-ended_at"],
+                name="ro_run_stopped_idx",
+                condition=Q(status__in=sorted(RETRYABLE_BY_PERSON)),
+            ),
+            models.Index(
+                fields=["scheduled_for", "status"], name="ro_run_due_idx", condition=~Q(trigger="manual")
+            ),
             models.Index(fields=["fireant_job_id"], name="ro_run_job_idx"),
             models.Index(fields=["ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)),
         ]

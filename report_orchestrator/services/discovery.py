@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from django.db.models import Max
 
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.reports import Json, ReportSummary, describe_report
+from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
@@ -37,6 +39,7 @@ CLOCKS_APART = timedelta(minutes=1)
 DISCOVERY_MARK = "discovery"
 MUTEX = "mutex: discovery"
 LONGEST_KEY = 200
+HELD_SHOWN = 50
 
 _COLUMNS = (
     "name",
@@ -75,6 +78,15 @@ class Discovery:
     dry_run: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """A person's word that held removals are right. With a `digest` it is about those that the person saw."""
+
+    actor: str
+    reason: str = ""
+    digest: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Edits:
     """What a chunk of reports will write."""
@@ -89,20 +101,30 @@ class _Edits:
     changes: list[tuple[ReportSchedule, Change]] = field(default_factory=list)
 
 
-def discover(*, ports: Ports, dry_run: bool = False, accept_removals: bool = False) -> Discovery:
+def discover(
+    *, ports: Ports, dry_run: bool = False, accept_removals: bool = False, accepted: Acceptance | None = None
+) -> Discovery:
     """Reads all reports of the host and brings our rows in step. Idempotent: a second time changes nothing.
 
-    With `dry_run` nothing is written. Removals beyond the guard are held unless `accept_removals`.
+    With `dry_run` nothing is written. Removals beyond the guard are held unless `accept_removals`; `accepted` says who
+    accepts them and why, for the record.
+
+    Raises:
+        NotPossibleError: other reports are gone than those that were accepted. None was removed.
     """
     found = Discovery(dry_run=dry_run)
     seen: set[str] = set()
     for chunk in _chunks(ports.reports.summaries()):
         seen.update(summary.key for summary in chunk)
         _bring_in_step(chunk, ports, found, ChangeSource.DISCOVERY)
-    _remove_unseen(seen, ports, found, accept_removals=accept_removals)
+    _remove_unseen(seen, ports, found, accepted if accepted or not accept_removals else Acceptance(actor=""))
     if not dry_run:
-        Mark.objects.note(DISCOVERY_MARK, now=ports.clock(), detail=_summary(found))
+        Mark.objects.note(DISCOVERY_MARK, now=ports.clock(), detail=_summary(found) | _held(found))
     schedule_event("reports_discovered", **_summary(found))
+    if accepted and found.held_removals:
+        raise NotPossibleError(
+            "Other reports are gone from the project now than those that you saw. None was removed. Look at the list again."
+        )
     return found
 
 
@@ -141,6 +163,11 @@ def _summary(found: Discovery) -> dict[str, object]:
         "states": dict(found.states),
         "dry_run": found.dry_run,
     }
+
+
+def _held(found: Discovery) -> dict[str, object]:
+    """What the admin shows of held removals without reading the host: some of the names, and which they are in all."""
+    return {"held": found.held_removals[:HELD_SHOWN], "held_digest": _digest(found.held_removals)}
 
 
 def _chunks(summaries: Iterator[ReportSummary]) -> Iterator[list[ReportSummary]]:
@@ -278,28 +305,49 @@ def _announce(change: Change) -> None:
     )
 
 
-def _remove_unseen(seen: set[str], ports: Ports, found: Discovery, *, accept_removals: bool) -> None:
+def _remove_unseen(seen: set[str], ports: Ports, found: Discovery, accepted: Acceptance | None) -> None:
     present = _rows(ports).present().order_by("pk")
     gone = [row for row in present.iterator(chunk_size=CHUNK) if row.report_key not in seen]
     born_meanwhile = {summary.key for summary in ports.reports.summaries([row.report_key for row in gone])}
     gone = [row for row in gone if row.report_key not in born_meanwhile]
     known = len(seen) + len(gone)
-    if len(gone) >= GUARDED_FROM and len(gone) > known * GUARDED_SHARE and not accept_removals:
+    guarded = len(gone) >= GUARDED_FROM and len(gone) > known * GUARDED_SHARE
+    if guarded and not _is_about(accepted, gone):
         found.held_removals = [str(row) for row in gone]
         schedule_event("removals_held", held=len(gone), known=known)
         return
-    _retire(gone, ports, found, ChangeSource.DISCOVERY)
+    _retire(gone, ports, found, ChangeSource.DISCOVERY, accepted)
 
 
-def _retire(rows: Sequence[ReportSchedule], ports: Ports, found: Discovery, source: ChangeSource) -> None:
+def _is_about(accepted: Acceptance | None, gone: Sequence[ReportSchedule]) -> bool:
+    return accepted is not None and accepted.digest in {"", _digest([str(row) for row in gone])}
+
+
+def _digest(reports: Sequence[str]) -> str:
+    """One word for a set of reports, by which two looks at it are compared."""
+    return hashlib.sha256("\n".join(sorted(reports)).encode()).hexdigest()
+
+
+def _retire(
+    rows: Sequence[ReportSchedule],
+    ports: Ports,
+    found: Discovery,
+    source: ChangeSource,
+    accepted: Acceptance | None = None,
+) -> None:
     """Marks reports as removed; their history stays."""
+    after: dict[str, Json] = {}
+    if accepted and accepted.actor:
+        source, after = ChangeSource.PERSON, {"actor": accepted.actor, "reason": accepted.reason}
     edits = _Edits(now=ports.clock(), source=source)
     with transaction.atomic(using=database()):
         locked = ReportSchedule.objects.select_for_update().present().order_by("pk")
         edits.edited = list(locked.filter(pk__in=[row.pk for row in rows]))
         for row in edits.edited:
             before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
-            edits.changes.append((row, Change(kind=ChangeKind.REMOVED, report=str(row), before=before)))
+            edits.changes.append(
+                (row, Change(kind=ChangeKind.REMOVED, report=str(row), before=before, after=after))
+            )
             row.state = ScheduleState.REMOVED
             row.problem_code, row.problem = "", ""
             row.next_run_at, row.changed_at = None, edits.now

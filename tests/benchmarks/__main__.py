@@ -14,6 +14,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.admin import admin
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.flight import flight
 from tests.benchmarks.latency import latency, statements
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "statements": statements,
     "schedules": schedules,
     "results": results,
+    "admin": admin,
 }
 
 

@@ -126,6 +126,16 @@ class TestEveryStore:
         assert shelf.content(PATH) == content
         assert list(shelf.everything()) == [f"report_results/{PATH}"]
 
+    @pytest.mark.parametrize("content", [b"", b"short", b"x" * 5000])
+    def test_the_beginning_of_a_result_can_be_read(self, shelf: Shelf, content: bytes) -> None:
+        shelf.store.write(PATH, [content])
+
+        assert shelf.store.read_head(PATH, 1000) == content[:1000]
+
+    def test_a_result_that_is_gone_has_no_beginning(self, shelf: Shelf) -> None:
+        with pytest.raises(StorageError, match=r"There is no result at .* any more"):
+            shelf.store.read_head(PATH, 1000)
+
     @pytest.mark.parametrize("first", [b"the first", b""])
     def test_a_path_keeps_its_first_content(self, shelf: Shelf, first: bytes) -> None:
         before = shelf.store.write(PATH, [first])
