@@ -185,13 +185,18 @@ def test_a_redirect_is_never_followed_and_the_other_host_never_hears_of_it(call:
 @pytest.mark.parametrize(("size", "refused"), [(100_000, False), (100_001, True)])
 def test_a_result_is_measured_unpacked_however_it_is_framed(framing: str, size: int, refused: bool) -> None:
     with (
-        raw_server(says(framed(b"x" * size, framing))) as server,
+        raw_server(says(framed(json_of(size), framing))) as server,
         client_of(server.url, MAX_RESULT_BYTES=100_000) as client,
     ):
         if refused:
             assert failure(download, client).code == "result_too_large"
         else:
-            assert download(client) == b"x" * size
+            assert download(client) == json_of(size)
+
+
+def json_of(size: int) -> bytes:
+    """A document of so many bytes."""
+    return b"[" + b" " * (size - 2) + b"]"
 
 
 def framed(body: bytes, framing: str) -> bytes:

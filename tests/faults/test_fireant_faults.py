@@ -167,7 +167,7 @@ def test_a_fault_that_passes_costs_one_attempt_and_the_run_succeeds(
         here.go_on()
         assert here.run.status == Status.SUCCEEDED
         assert here.failures == [(ENDPOINTS[endpoint], "retried", code)]
-        assert list(fakes.store.files) == [here.run.result_path]
+        assert list(fakes.store.files) == [here.run.result_path, here.run.manifest_path]
         unknown = code in {"submission_unknown", "submission_failed"}
         assert here.run.possibly_submitted_twice == unknown
         assert {job.idempotency_key for job in here.sandbox.jobs} == {f"{here.run.reference}-1"}

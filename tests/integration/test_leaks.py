@@ -217,7 +217,8 @@ def all_is_well(settings: DjangoSettings, folder: Path, patch: pytest.MonkeyPatc
     fireant = stack.enter_context(FireantSandbox(SandboxOptions(api_key=KEY)))
     lake = stack.enter_context(OneLakeSandbox())
     change(settings, FIREANT_API_URL=fireant.url, **lake.settings_overrides())
-    return World(lambda: (len(fireant.jobs), len(lake.listing("Files/report_results"))) == (2, 2))
+    # Two results, each with its manifest.
+    return World(lambda: (len(fireant.jobs), len(lake.listing("Files/report_results"))) == (2, 4))
 
 
 def fireant_echoes(status: str, at: str) -> Scenario:
