@@ -6,7 +6,7 @@ transient. `report_orchestrator.testing` has fakes of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -41,8 +41,8 @@ class ReportSource(Protocol):
         """All reports, or those with these keys, streamed in the order of their primary keys."""
         ...
 
-    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
-        """The reports whose `updated` is later than `stamp`; none where the host has no such field."""
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime]]:
+        """The keys of reports whose `updated` is later than `stamp`, each with it; none where the host has no such field."""
         ...
 
     def load(self, key: str) -> Report:
@@ -200,8 +200,16 @@ class TaskQueue(Protocol):
         """
         ...
 
-    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
-        """Makes our lines in the schedule table exactly these, and touches nobody else's."""
+    def sync_schedules(
+        self,
+        wanted: Iterable[QueueSchedule],
+        *,
+        only: Collection[tuple[int | str, ...]] | None = None,
+    ) -> ScheduleSync:
+        """Makes our lines in the schedule table exactly these, and touches nobody else's.
+
+        With `only`, no line with other arguments than these is looked at.
+        """
         ...
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:

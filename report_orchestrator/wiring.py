@@ -28,7 +28,7 @@ from report_orchestrator.conf import SETTING, Settings, get_settings, load_setti
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, Probed, ResultStore
-from report_orchestrator.services import announce, discovery
+from report_orchestrator.services import announce, refreshing
 from report_orchestrator.services.doctor import Probe, Probes
 
 
@@ -163,4 +163,4 @@ def _report_changed(*, instance: Any, using: str, raw: bool = False, **_kwargs: 
 
 
 def _refresh(key: str) -> None:
-    discovery.refresh([key], ports=get_ports())
+    refreshing.refresh([key], ports=get_ports())

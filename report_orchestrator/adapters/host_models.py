@@ -95,12 +95,14 @@ class HostReports:
             chunk = self._well_formed(keys[start : start + CHUNK])
             yield from self._stream(reports.filter(pk__in=chunk))
 
-    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
-        """The reports whose `updated` is later than `stamp`, and those that may be."""
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime]]:
+        """The keys of the reports whose `updated` is later than `stamp`, each with it, and those that may be."""
         if not self.has_change_stamp:
             return
-        later = {f"{self._paths['updated']}__gt": later_than(stamp)}
-        yield from self._stream(self._model._default_manager.filter(**later).order_by("pk"))
+        path = self._paths["updated"]
+        later = self._model._default_manager.filter(**{f"{path}__gt": later_than(stamp)}).order_by("pk")
+        for key, updated in later.values_list("pk", path).iterator(chunk_size=CHUNK):
+            yield str(key), host_stamp(updated) or updated
 
     def _well_formed(self, keys: Iterable[str]) -> list[object]:
         """The keys that can be a primary key of this model at all; the others cannot name a report."""

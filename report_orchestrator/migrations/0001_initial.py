@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'report',
                 'verbose_name_plural': 'reports',
                 'ordering': ('pk',),
-                'indexes': [models.Index(condition=models.Q(('next_run_at__isnull', False)), fields=['next_run_at'], name='ro_schedule_due_idx'), models.Index(fields=['state', 'name'], name='ro_schedule_state_idx')],
+                'indexes': [models.Index(condition=models.Q(('next_run_at__isnull', False)), fields=['report_model', 'next_run_at'], name='ro_schedule_due_idx'), models.Index(fields=['state', 'name'], name='ro_schedule_state_idx')],
                 'constraints': [models.UniqueConstraint(fields=('report_model', 'report_key'), name='ro_schedule_report_uniq'), models.CheckConstraint(condition=models.Q(('next_run_at__isnull', True), models.Q(('paused_at__isnull', True), ('state', 'active')), _connector='OR'), name='ro_schedule_only_active_is_due')],
             },
         ),

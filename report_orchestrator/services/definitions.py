@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 
 from report_orchestrator.domain.reports import Json, ReportSummary, describe_report, single_event_kind
 from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
 from report_orchestrator.models import ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
-from report_orchestrator.services.timing import first_run_at
+from report_orchestrator.services.timing import named_zone, read_cron
 
 LONGEST_CRON = 200
 
@@ -37,11 +36,10 @@ class Definition:
     state: ScheduleState
     problem_code: str = ""
     problem: str = ""
-    next_run_at: datetime | None = None
 
 
-def define(summary: ReportSummary, now: datetime) -> Definition:
-    """What the scheduler may do with a report, and when it is due next after `now`."""
+def define(summary: ReportSummary) -> Definition:
+    """What the scheduler may do with a report."""
     definition = partial(
         Definition,
         name=summary.name[:500],
@@ -60,14 +58,15 @@ def define(summary: ReportSummary, now: datetime) -> Definition:
             raise InvalidCronError(
                 f"{report} has a cron of more than {LONGEST_CRON} characters. Write it shorter, with ranges and steps."
             )
-        due = first_run_at(summary.cron, summary.timezone, report=report, after=now)
+        read_cron(summary.cron, report=report)
+        named_zone(summary.timezone, report)
     except InvalidReportError as error:
         return definition(
             state=ScheduleState.QUARANTINED,
             problem_code=error.code,
             problem=error.message,
         )
-    return definition(state=ScheduleState.ACTIVE, next_run_at=due)
+    return definition(state=ScheduleState.ACTIVE)
 
 
 def arrival(report: str, definition: Definition) -> list[Change]:

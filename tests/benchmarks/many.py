@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.approaches import sync_schedules
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.pausing import resume_all
+from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.services.scheduling import open_due_runs
 from report_orchestrator.wiring import get_ports
 from tests.host.api.models import EventGroup, Report

@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.approaches import (
-    bells,
-    in_force,
-    reconcile_soon,
-    sync_if_stale,
-    sync_schedules,
-)
+from report_orchestrator.services.approaches import bells, in_force
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.maintenance import tick
 from report_orchestrator.services.pausing import pause
+from report_orchestrator.services.reconciling import reconcile_soon, sync_if_stale, sync_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.conftest import SettingsFactory
 
@@ -91,7 +86,7 @@ def test_a_pause_takes_the_line_away_at_the_next_tick(two_reports: FakePorts) ->
 
 
 def test_asking_for_a_reconciliation_before_there_are_lines_is_harmless(fakes: FakePorts) -> None:
-    reconcile_soon()
+    reconcile_soon({1})
     assert not ReportSchedule.objects.exists()
 
 

@@ -27,8 +27,8 @@ from report_orchestrator.adapters.host_clock import queue_time
 from report_orchestrator.conf import SETTING
 from report_orchestrator.models import Mark
 from report_orchestrator.ports import QueueSchedule
-from report_orchestrator.services.approaches import sync_schedules
 from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.testing import START, FakeClock, FakePorts, geo_report
 from tests.conftest import SettingsFactory
 from tests.host.api.seed import REPORTS

@@ -183,7 +183,7 @@ class TestSummaries:
         host.Report.objects.filter(pk=new.pk).update(updated=stamp + timedelta(seconds=1))
         source = reports_of()
         assert source.has_change_stamp
-        assert [summary.name for summary in source.changed_since(stamp)] == ["New"]
+        assert [key for key, _stamp in source.changed_since(stamp)] == [str(new.pk)]
 
     def test_a_key_is_a_number_where_the_host_has_numbers(self) -> None:
         assert [reports_of().public_id(key) for key in ("42", "abc", "")] == [42, "abc", ""]
@@ -636,7 +636,7 @@ class TestSignals:
         self, monkeypatch: pytest.MonkeyPatch, *, in_transaction: bool
     ) -> None:
         report = make_report("Wind", a_ring())
-        monkeypatch.setattr("report_orchestrator.services.discovery.refresh", away)
+        monkeypatch.setattr("report_orchestrator.services.refreshing.refresh", away)
         after: list[str] = []
         if in_transaction:
             with transaction.atomic(using="reports"):

@@ -16,8 +16,9 @@ from report_orchestrator.adapters.host_clock import host_stamp, later_than, queu
 from report_orchestrator.adapters.host_models import HostReports
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.ports import Ports, QueueSchedule
-from report_orchestrator.services.approaches import sync_schedules
-from report_orchestrator.services.discovery import discover, refresh_changed
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.reconciling import sync_schedules
+from report_orchestrator.services.refreshing import refresh_changed
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.host.api import models as host
