@@ -19,7 +19,7 @@ pytestmark = pytest.mark.acceptance
 
 APPROACHES = ("sensor", "schedule", "pipeline")
 CLUSTERS = ("cluster-1", "cluster-2")
-SPEED = 120  # seconds of the race in one second
+SPEED = 600  # seconds of the race in one second
 BOUND = 20  # seconds for a racer to end
 
 
@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url
             "RACE_SPEED": str(SPEED),
             "MISSED_RUNS": "all",
             "Q_WORKERS": "2",
-            "CRON_SENSOR_INTERVAL_SECONDS": "60",
+            "CRON_SENSOR_INTERVAL_SECONDS": "600",
             "POLL_INTERVAL_SECONDS": "600",
             "LEASE_SECONDS": "86400",
         }
