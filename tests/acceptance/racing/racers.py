@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.utils import timezone
@@ -77,8 +77,8 @@ def await_racers(stop: str) -> None:
 def fire(name: str, volleys: int, stop: str) -> dict[str, int]:
     """Makes the reports due, some more with each volley, and sends the clusters messages of all three approaches for them."""
     await_racers(stop)
-    since = (database_clock() - timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
     keys = reports_called(name)
+    since = _begin_of_its_hour(ReportSchedule.objects.get(pk=keys[0]))
     for volley in range(volleys):
         some = keys[volley::volleys]
         ReportSchedule.objects.filter(pk__in=some).update(
@@ -89,6 +89,12 @@ def fire(name: str, volleys: int, stop: str) -> dict[str, int]:
         send("report_orchestrator.tasks.cron_sensor")
         send("report_orchestrator.tasks.decide_window")
     return settled(name)
+
+
+def _begin_of_its_hour(schedule: ReportSchedule) -> datetime:
+    now, hour = database_clock(), int(schedule.cron.split()[1])
+    begin = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return begin if begin < now else begin - timedelta(days=1)
 
 
 def settled(name: str) -> dict[str, int]:
