@@ -25,6 +25,7 @@ from report_orchestrator.adapters.host_fields import (
     present_paths,
     resolve_model,
 )
+from report_orchestrator.adapters.host_signals import Changed, HostSignals
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import (
     Event,
@@ -69,6 +70,18 @@ class HostReports:
     def verify(self) -> None:
         """Raises `ConfigurationError` where the settings name a model or a field that is not there."""
         _ = self._paths, self._events
+
+    def signals(self, changed: Changed) -> HostSignals | None:
+        """Who listens to the groups and events of the reports; None where the reports have no event group.
+
+        Raises:
+            ConfigurationError: the settings name a model or a field that is not there.
+        """
+        if self._events is None:
+            return None
+        return HostSignals(
+            report=self._model, group_path=self._paths["event_group"], events=self._events, changed=changed
+        )
 
     @property
     def label(self) -> str:

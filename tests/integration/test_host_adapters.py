@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 from pytest_django import Settings as DjangoSettings
 
-from report_orchestrator import wiring
+from report_orchestrator import signals, wiring
 from report_orchestrator.adapters.host_clock import later_than
 from report_orchestrator.adapters.host_fields import field_named, json_value, resolve_model
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
@@ -613,7 +613,7 @@ class TestSignals:
     ) -> None:
         report = make_report("Wind", a_ring())
         refreshed: list[str] = []
-        monkeypatch.setattr(wiring, "_refresh", refreshed.append)
+        monkeypatch.setattr(wiring, "_refresh", refreshed.extend)
         with transaction.atomic(using="default"):
             post_save.send(host.Report, instance=report, created=False, raw=False, using="default")
             assert refreshed == []
@@ -668,6 +668,68 @@ class TestSignals:
         report.save()
         assert crons_after_tick() == []
         assert not Schedule.objects.filter(func="report_orchestrator.tasks.run_report").exists()
+
+    def test_a_group_that_gains_its_first_event_wakes_its_reports_at_once(self) -> None:
+        group = host.EventGroup.objects.create(name="Empty")
+        report = make_report("Wind", event_group=group, cron="0 6 * * *")
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+        event = a_ring()
+        group.events.add(event)
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        group.events.remove(event)
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+        group.events.set([event])
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        group.events.clear()
+        assert row_of(str(report.pk)).state == ScheduleState.QUARANTINED
+
+    def test_the_same_from_the_events_side(self) -> None:
+        group = host.EventGroup.objects.create(name="Empty")
+        report = make_report("Wind", event_group=group, cron="0 6 * * *")
+        event = a_ring()
+        event.groups.add(group)
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        event.groups.clear()
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+
+    def test_a_deleted_event_or_group_is_noticed_at_once(self) -> None:
+        event, other = a_ring(), a_ring()
+        report = make_report("Wind", event, cron="0 6 * * *")
+        event.delete()
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+        group = report.event_group
+        assert group is not None
+        group.events.add(other)
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        group.delete()
+        assert row_of(str(report.pk)).problem_code == "no_event_group"
+
+    def test_what_is_rolled_back_in_a_group_was_never_seen(self) -> None:
+        report = make_report("Wind", a_ring(), cron="0 6 * * *")
+        assert report.event_group is not None
+        with transaction.atomic(using="reports"):
+            report.event_group.events.clear()
+            transaction.set_rollback(True, using="reports")
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+
+    def test_a_change_that_concerns_very_many_reports_is_left_to_discovery_and_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(wiring, "MANY", 1)
+        event = a_ring()
+        report = make_report("Wind", event, cron="0 6 * * *")
+        make_report("Flood", event_group=report.event_group)
+        told: list[str] = []
+
+        def listen(*, event: str, **_kwargs: object) -> None:
+            told.append(event)
+
+        signals.schedule_event.connect(listen)
+        assert report.event_group is not None
+        report.event_group.events.clear()
+        signals.schedule_event.disconnect(listen)
+        assert told == ["change_left_to_discovery"]
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
 
     def test_a_report_that_comes_back_has_its_history(self) -> None:
         report = make_report("Wind", a_ring(), cron="0 6 * * *")

@@ -30,5 +30,5 @@ class RacingConfig(AppConfig):
             """What is raced for is who opens a run, not who works on it."""
             return 0
 
-        DatabaseClock.__call__ = ahead  # type: ignore[method-assign]
+        DatabaseClock.__call__ = ahead  # type: ignore[method-assign, assignment]
         tasks.work = leave_alone

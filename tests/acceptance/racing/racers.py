@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from django.utils import timezone
 
@@ -21,7 +22,7 @@ from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.wiring import get_ports
 from tests.host.api.models import Event, EventGroup, GeoEvent, Report
 
-APPROACHES = ("sensor", "schedule", "pipeline")
+APPROACHES: tuple[Literal["sensor", "schedule", "pipeline"], ...] = ("sensor", "schedule", "pipeline")
 CRONS = ("*/2 * * * *", "*/3 * * * *", "1-59/5 * * * *", "*/7 * * * *", "* * * * *", "0 0 1 1 *")
 SEED = 20260701
 
