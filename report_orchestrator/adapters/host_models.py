@@ -113,7 +113,8 @@ class HostReports:
         if not self.has_change_stamp:
             return
         path = self._paths["updated"]
-        later = self._model._default_manager.filter(**{f"{path}__gt": later_than(stamp)}).order_by("pk")
+        # No order: a sort by key would have the database walk all reports by their key, even to find none.
+        later = self._model._default_manager.filter(**{f"{path}__gt": later_than(stamp)}).order_by()
         for key, updated in later.values_list("pk", path).iterator(chunk_size=CHUNK):
             yield str(key), host_stamp(updated) or updated
 

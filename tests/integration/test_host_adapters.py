@@ -15,11 +15,12 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.models.signals import post_save
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import Schedule
 from pytest_django import Settings as DjangoSettings
 
-from report_orchestrator import signals, wiring
+from report_orchestrator import signals, tasks, wiring
 from report_orchestrator.adapters.host_clock import later_than
 from report_orchestrator.adapters.host_fields import field_named, json_value, resolve_model
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
@@ -41,10 +42,11 @@ from report_orchestrator.exceptions import (
     LedgerError,
     ReportNotFoundError,
 )
-from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.maintenance import tick
+from report_orchestrator.services.refreshing import STAMP_MARK
 from tests.conftest import SettingsFactory
 from tests.host.api import models as host
 from tests.host.api.seed import REPORTS
@@ -572,6 +574,12 @@ def row_of(report_key: str) -> ReportSchedule:
     return ReportSchedule.objects.get(report_key=report_key)
 
 
+def rows_of_sql(alias: str, sql: str) -> list[tuple[object, ...]]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
 def away(*_args: object, **_kwargs: object) -> NoReturn:
     raise OperationalError("our database is away")
 
@@ -647,6 +655,26 @@ class TestSignals:
             report.save()
         report.delete()
         assert not host.Report.objects.exists()
+
+    def test_a_quiet_sensor_tick_reads_no_row_of_any_report(self) -> None:
+        make_report("Wind", a_ring(), cron="0 6 1 1 *")
+        tasks.cron_sensor()
+        mark = Mark.objects.get(name=STAMP_MARK)  # as after a minute in which nobody edited anything
+        mark.detail["is_settled"] = True
+        mark.save()
+        with (
+            CaptureQueriesContext(connections["default"]) as ours,
+            CaptureQueriesContext(connections["reports"]) as the_hosts,
+        ):
+            assert tasks.cron_sensor() == 0
+        [question] = [query["sql"] for query in the_hosts if query["sql"].startswith("SELECT")]
+        assert '"updated" >' in question
+        assert rows_of_sql("reports", question) == []
+        of_reports = [
+            query["sql"] for query in ours if '"report_orchestrator_reportschedule"' in query["sql"]
+        ]
+        assert [rows_of_sql("default", sql) for sql in of_reports] == [[]]
+        assert not [query for query in ours if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
 
     def test_a_change_has_the_pipelines_lines_brought_in_step_at_the_next_tick(
         self, settings: DjangoSettings

@@ -234,3 +234,39 @@ def test_a_long_outage_is_caught_up_in_pieces_and_nothing_is_lost(fakes: FakePor
     assert times(Status.QUEUED) == minutes(1299, 1300)  # those on time
     assert len(times(Status.SKIPPED)) == 1298
     assert ReportSchedule.objects.get().decided_until == fakes.clock.now
+
+
+@pytest.mark.parametrize("policy", ["latest", "all", "none"])
+def test_an_outage_a_switch_of_approach_and_a_clock_set_back_lose_no_time_and_double_none(
+    fakes: FakePorts, policy: str
+) -> None:
+    sensor, schedule, pipeline = (
+        SettingsFactory.make(SCHEDULING_APPROACH=approach, MISSED_RUNS=policy, OVERLAP="allow")
+        for approach in ("sensor", "schedule", "pipeline")
+    )
+    discovered(fakes)
+    for approach, passed in [
+        (sensor, 20),
+        (sensor, 180),  # an outage of three hours
+        (schedule, 25),  # a switch in mid-hour, with the window's first tick late
+        (pipeline, 10),
+        (sensor, -60),  # the clock set back
+        (pipeline, 30),
+        (schedule, 45),
+    ]:
+        fakes.clock.advance(minutes=passed)
+        tick(fakes, approach)
+        tick(fakes, approach)
+    assert times(Status.QUEUED, Status.SKIPPED) == minutes(*range(10, 251, 10))
+
+
+@pytest.mark.parametrize("interval", [600, 3600, 7200], ids=["gapped", "fitting", "overlapping"])
+def test_windows_that_overlap_or_leave_gaps_are_harmless(fakes: FakePorts, interval: int) -> None:
+    settings = SettingsFactory.make(
+        SCHEDULING_APPROACH="schedule", SCHEDULE_INTERVAL_SECONDS=interval, MISSED_RUNS="all", OVERLAP="allow"
+    )
+    discovered(fakes)
+    for _hour in range(3):
+        fakes.clock.advance(hours=1)
+        tick(fakes, settings)
+    assert times(Status.QUEUED) == minutes(*range(10, 181, 10))
