@@ -10,7 +10,8 @@ from report_orchestrator.models import Mark
 from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import schedule_event
-from report_orchestrator.services.edits import CHUNK, Discovery, bring_in_step, retire, rows_of
+from report_orchestrator.services.edits import CHUNK, bring_in_step, retire, rows_of
+from report_orchestrator.services.found import Discovery
 
 GUARDED_SHARE = 0.2
 """A discovery that would remove more than this share of all reports waits for a person: likelier a broken router."""

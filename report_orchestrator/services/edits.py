@@ -17,50 +17,27 @@ from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
 from report_orchestrator.services.approaches import in_force
-from report_orchestrator.services.definitions import Change, Definition, arrival, define, differences
+from report_orchestrator.services.definitions import (
+    DEFINED,
+    Change,
+    Definition,
+    apply,
+    arrival,
+    define,
+    differences,
+    has_undecided_times,
+    is_retimed,
+)
+from report_orchestrator.services.found import Discovery
 from report_orchestrator.services.reconciling import reconcile_soon
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, decide_before_edit
-from report_orchestrator.services.timing import first_run_at
 
 CHUNK = 1000
 MUTEX = "mutex: discovery"
 LONGEST_KEY = 200
 
-_DEFINED = ("name", "cron", "timezone", "priority", "state", "problem_code", "problem")
-"""What a definition says of a row."""
-_COMPARED = (*_DEFINED, "overlap", "host_updated_at")
+_COMPARED = (*DEFINED, "overlap", "host_updated_at")
 _COLUMNS = (*_COMPARED, "next_run_at", "decided_until", "changed_at")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """A report that cannot run, and why."""
-
-    report: str
-    code: str
-    problem: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Discovery:
-    """What one discovery found. `held_removals` names reports that are gone, kept until a person accepts it."""
-
-    examined: int = 0
-    states: dict[str, int] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
-    held_removals: list[str] = field(default_factory=list)
-    dry_run: bool = False
-
-    def count(self, summary: ReportSummary, definition: Definition) -> None:
-        """Counts a report by the state that it is in."""
-        self.examined += 1
-        self.states[definition.state.value] = self.states.get(definition.state.value, 0) + 1
-        if definition.problem:
-            report = describe_report(summary.key, definition.name)
-            self.quarantined.append(
-                Quarantined(report=report, code=definition.problem_code, problem=definition.problem)
-            )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,15 +116,11 @@ def _differing(chunk: Sequence[ReportSummary], ports: Ports, found: Discovery) -
     differing = []
     for summary in chunk:
         definition = define(summary)
-        if known.get(summary.key) == (*_defined(definition), summary.overlap, summary.updated_at):
+        if known.get(summary.key) == (*definition.values, summary.overlap, summary.updated_at):
             found.count(summary, definition)
         else:
             differing.append(summary)
     return differing
-
-
-def _defined(definition: Definition) -> tuple[object, ...]:
-    return tuple(getattr(definition, name) for name in _DEFINED)
 
 
 def _compare(
@@ -170,9 +143,9 @@ def _compare(
             edits.edited.append(row)
     since = edits.now
     if changes:
-        if _has_undecided_times(row, edits.now) and _is_retimed(row, definition):
+        if has_undecided_times(row, edits.now) and is_retimed(row, definition):
             edits.overdue.append(copy(row))
-        since = _apply(row, definition, edits.now)
+        since = apply(row, definition, edits.now)
     row.overlap = summary.overlap
     row.host_updated_at = summary.updated_at
     edits.changes += [(row, change, since) for change in changes]
@@ -186,33 +159,6 @@ def _new_row(summary: ReportSummary, ports: Ports, now: datetime) -> ReportSched
         discovered_at=now,
         changed_at=now,
     )
-
-
-def _has_undecided_times(row: ReportSchedule, now: datetime) -> bool:
-    """Whether times may have come that the old definition has to decide; a paused report's wait for nobody after an edit."""
-    if row.state != ScheduleState.ACTIVE:
-        return False
-    return row.paused_at is not None or (row.next_run_at is not None and row.next_run_at <= now)
-
-
-def _is_retimed(row: ReportSchedule, definition: Definition) -> bool:
-    return any(getattr(row, name) != getattr(definition, name) for name in ("cron", "timezone", "state"))
-
-
-def _apply(row: ReportSchedule, definition: Definition, now: datetime) -> datetime:
-    """Writes a definition on its row; returns from when on it is in force. It never fires for times before that."""
-    retimed = _is_retimed(row, definition)
-    for name in _DEFINED:
-        setattr(row, name, getattr(definition, name))
-    row.changed_at = now
-    if not retimed:
-        return now
-    row.decided_until = max(row.decided_until, now)
-    is_due = row.state == ScheduleState.ACTIVE and row.paused_at is None
-    row.next_run_at = (
-        first_run_at(row.cron, row.timezone, report=str(row), after=row.decided_until) if is_due else None
-    )
-    return row.decided_until
 
 
 def _save(edits: _Edits) -> None:

@@ -14,7 +14,8 @@ from report_orchestrator.models import Mark
 from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database
-from report_orchestrator.services.edits import CHUNK, Discovery, bring_in_step, hold_mutex, retire, rows_of
+from report_orchestrator.services.edits import CHUNK, bring_in_step, hold_mutex, retire, rows_of
+from report_orchestrator.services.found import Discovery
 
 STAMP_MARK = "change stamps"
 STAMP_OVERLAP = timedelta(seconds=30)

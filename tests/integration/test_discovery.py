@@ -15,7 +15,7 @@ from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.ports import Ports
 from report_orchestrator.services import edits
 from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.edits import Discovery
+from report_orchestrator.services.found import Discovery
 from report_orchestrator.services.pausing import pause, pause_all
 from report_orchestrator.services.refreshing import refresh, refresh_changed
 from report_orchestrator.testing import START, FakePorts, FakeReports, geo_report

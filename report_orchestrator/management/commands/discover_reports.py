@@ -15,7 +15,7 @@ from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.definitions import Change
 from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.edits import Discovery
+from report_orchestrator.services.found import Discovery
 from report_orchestrator.services.reconciling import sync_schedules
 
 
