@@ -41,8 +41,11 @@ class ReportSource(Protocol):
         """All reports, or those with these keys, streamed in the order of their primary keys."""
         ...
 
-    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime]]:
-        """The keys of reports whose `updated` is later than `stamp`, each with it; none where the host has no such field."""
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
+        """The keys of reports whose `updated` is later than `stamp`, each with it; none where the host has no such field.
+
+        None stands for a stamp that two edits may have in common, so that nobody can tell whether it is known.
+        """
         ...
 
     def load(self, key: str) -> Report:

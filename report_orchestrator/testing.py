@@ -124,7 +124,7 @@ class FakeReports:
         wanted = self.found if keys is None else self.found.keys() & set(keys)
         yield from (self.found[key] for key in sorted(wanted))
 
-    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime]]:
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
         """Those with a later stamp, and it."""
         for summary in self.summaries():
             if summary.updated_at is not None and summary.updated_at > stamp:

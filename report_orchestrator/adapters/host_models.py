@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import router, transaction
 from django.db.models import Model, QuerySet
 
-from report_orchestrator.adapters.host_clock import host_stamp, later_than
+from report_orchestrator.adapters.host_clock import certain_stamp, host_stamp, later_than
 from report_orchestrator.adapters.host_fields import (
     REPORT_FIELDS,
     EventModels,
@@ -108,7 +108,7 @@ class HostReports:
             chunk = self._well_formed(keys[start : start + CHUNK])
             yield from self._stream(reports.filter(pk__in=chunk))
 
-    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime]]:
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
         """The keys of the reports whose `updated` is later than `stamp`, each with it, and those that may be."""
         if not self.has_change_stamp:
             return
@@ -116,7 +116,7 @@ class HostReports:
         # No order: a sort by key would have the database walk all reports by their key, even to find none.
         later = self._model._default_manager.filter(**{f"{path}__gt": later_than(stamp)}).order_by()
         for key, updated in later.values_list("pk", path).iterator(chunk_size=CHUNK):
-            yield str(key), host_stamp(updated) or updated
+            yield str(key), certain_stamp(updated)
 
     def _well_formed(self, keys: Iterable[str]) -> list[object]:
         """The keys that can be a primary key of this model at all; the others cannot name a report."""

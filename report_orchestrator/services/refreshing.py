@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeAlias
 
 from django.db import transaction
 from django.db.models import Max
@@ -20,6 +21,9 @@ from report_orchestrator.services.found import Discovery
 STAMP_MARK = "change stamps"
 STAMP_OVERLAP = timedelta(seconds=30)
 """How long a host's transaction may take to commit a stamp that it has already written."""
+
+
+_Pair: TypeAlias = tuple[str, datetime | None]
 
 
 def refresh(keys: Sequence[str], *, ports: Ports, source: ChangeSource = ChangeSource.SIGNAL) -> Discovery:
@@ -59,7 +63,7 @@ def refresh_changed(*, ports: Ports) -> Discovery:
         found.examined += refreshed.examined
         found.changes += refreshed.changes
         # A stamp from the future must not blind us to all others.
-        newest = max([newest, *(stamp for _key, stamp in pairs if stamp <= now)])
+        newest = max([newest, *(stamp for _key, stamp in pairs if stamp and stamp <= now)])
     seen.note(newest, now)
     return found
 
@@ -101,13 +105,13 @@ class _Seen:
         Mark.objects.note(STAMP_MARK, now=now, detail=detail)
 
 
-def _batches(pairs: Iterator[tuple[str, datetime]]) -> Iterator[list[tuple[str, datetime]]]:
+def _batches(pairs: Iterator[_Pair]) -> Iterator[list[_Pair]]:
     while batch := list(islice(pairs, CHUNK)):
         yield batch
 
 
-def _unknown(pairs: Sequence[tuple[str, datetime]], ports: Ports) -> list[str]:
+def _unknown(pairs: Sequence[_Pair], ports: Ports) -> list[str]:
     """Those that we do not know with this very stamp."""
     rows = rows_of(ports).filter(report_key__in=[key for key, _stamp in pairs])
     known = dict(rows.values_list("report_key", "host_updated_at"))
-    return [key for key, stamp in pairs if known.get(key) != stamp]
+    return [key for key, stamp in pairs if stamp is None or known.get(key) != stamp]

@@ -109,12 +109,12 @@ class TestChanges:
         discover(ports=night.ports)
         assert ReportSchedule.objects.get().name == "after"
 
-    def test_on_other_days_an_older_reading_is_left_aside(self, fakes: FakePorts) -> None:
+    def test_a_stamp_that_went_back_is_the_hosts_word_too(self, fakes: FakePorts) -> None:
         night = _HostNight(fakes)
         assert night.edited("newer", MIDNIGHT - timedelta(hours=3)) == "newer"
         host.Report.objects.update(name="older", updated=wall(MIDNIGHT - timedelta(hours=4)))
         discover(ports=night.ports)
-        assert ReportSchedule.objects.get().name == "newer"
+        assert ReportSchedule.objects.get().name == "older"
 
     def test_a_stamp_that_a_switch_of_time_zones_put_ahead_hides_no_edit(self, fakes: FakePorts) -> None:
         night = _HostNight(fakes)
