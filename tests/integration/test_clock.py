@@ -13,7 +13,7 @@ from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.execution import advance, work
 from report_orchestrator.services.maintenance import tick
 from report_orchestrator.services.scheduling import open_due_runs
-from report_orchestrator.testing import FakePorts, geo_report
+from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.conftest import SettingsFactory
 from tests.integration.conftest import NewRun
 
