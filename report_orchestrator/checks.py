@@ -2,7 +2,7 @@
 
 Errors: E001 no settings, E002 unknown key, E003 unreadable value, E004 a model or its fields, E005 unknown name in a mapping,
 E006 a dotted path, E007 a setting that the others require, E008 Django-Q is missing, E009 a driver that reads
-times inexactly.
+times inexactly, E010 tables of results.
 Warnings: W101 order of the apps, W102 Q_CLUSTER, W103 an address without TLS, W104 results that stay on one machine,
 W105 ticks slower than asked for, W106 a lease shorter than the time-outs that it must outlast,
 W107 SQLite for one process only, W108 a cache that is not shared, W109 a single worker.
@@ -11,6 +11,7 @@ W107 SQLite for one process only, W108 a cache that is not shared, W109 a single
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -129,6 +130,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         *_inexact_times(),
         *_unimportable(settings),
         *_missing_for_onelake(settings),
+        *_missing_for_tables(settings),
         *_unfit_for_production(settings),
         *_short_lease(settings),
     ]
@@ -169,6 +171,24 @@ def _missing_for_onelake(settings: Settings) -> Iterator[CheckMessage]:
             yield _required(name, "RESULT_STORE is 'onelake'")
     if settings.fabric_workspace_id and settings.fabric_lakehouse_id:
         yield from _wrong_lake_address(settings)
+
+
+def _missing_for_tables(settings: Settings) -> Iterator[CheckMessage]:
+    if not settings.result_tables:
+        return
+    missing = [name for name in ("deltalake", "ijson", "pyarrow") if find_spec(name) is None]
+    if missing:
+        yield Error(
+            f"RESULT_TABLES is on, and {', '.join(missing)} is not installed.",
+            hint="Install report-orchestrator[delta], or set RESULT_TABLES to false.",
+            id="report_orchestrator.E010",
+        )
+    if settings.result_store not in {"local", "onelake"}:
+        yield Error(
+            "RESULT_TABLES is on, and RESULT_STORE is a store of your own: tables lie in a folder or in OneLake only.",
+            hint="Set RESULT_STORE to 'local' or 'onelake', or RESULT_TABLES to false.",
+            id="report_orchestrator.E010",
+        )
 
 
 def _wrong_lake_address(settings: Settings) -> Iterator[CheckMessage]:

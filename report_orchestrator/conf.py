@@ -34,6 +34,7 @@ Approach: TypeAlias = Literal["sensor", "schedule", "pipeline"]
 MissedRuns: TypeAlias = Literal["latest", "all", "none"]
 Overlap: TypeAlias = Literal["skip", "queue", "allow"]
 OnUnknown: TypeAlias = Literal["resubmit", "hold"]
+Origin: TypeAlias = Literal["dict", "environment", "default"]
 AzureCredential: TypeAlias = Literal["client_secret", "workload_identity", "managed_identity", "default"]
 
 
@@ -216,6 +217,7 @@ class Settings:
     fabric_workspace_id: str = _spec(_text)
     fabric_lakehouse_id: str = _spec(_text)
     fabric_results_path: str = _spec(_text, "report_results")
+    result_tables: bool = _spec(_flag, default=False)
 
     cron_sensor_interval: timedelta = _spec(_seconds(least=1), 60)
     discovery_sensor_interval: timedelta = _spec(_seconds(least=60), 86400)
@@ -330,6 +332,15 @@ def _raw(name: str, spec: Spec, given: Mapping[str, object], environment: Mappin
     if spec.environment:
         return without_comment(environment.get(name, "")) or spec.default
     return spec.default
+
+
+def origin_of(name: str) -> Origin:
+    """Where a setting's value comes from in this process, by the order in which `parse_settings` looks."""
+    if host_dict().get(name) is not None:
+        return "dict"
+    if SPECS[name].environment and without_comment(os.environ.get(name, "")):
+        return "environment"
+    return "default"
 
 
 def _unreadable(name: str, raw: object, error: ValueError, parsed: Settings) -> SettingProblem:

@@ -31,6 +31,8 @@ _WARNINGS = frozenset(
         "times_beyond_lookback",
         "circuit_opened",
         "clock_set_back",
+        "sweep_failed",
+        "rows_not_appended",
     }
 )
 _DEBUGS = frozenset({"message_found_nothing"})

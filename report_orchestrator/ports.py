@@ -147,16 +147,113 @@ class StoredResult:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A result that lies whole in a store and has not got its name yet.
+
+    `etag` is the store's own mark of these very bytes, which getting the name does not change; `size` is in bytes.
+    """
+
+    etag: str
+    size: int
+    sha256: str
+
+
+def _ignore(_upload: Upload) -> None:
+    """Nobody wants to know."""
+
+
+def _go_on() -> None:
+    """Nothing has to be kept alive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follower:
+    """Whoever has something written, and outlives the store that does it.
+
+    `uploaded` is what an earlier attempt noted: a file that is just that need not be read to be known. `note` is called between
+    the last byte and the name. `keep` is called at least once for every few seconds of work that nobody else can see, and may
+    raise to end it.
+    """
+
+    uploaded: Upload | None = None
+    note: Callable[[Upload], None] = _ignore
+    keep: Callable[[], None] = _go_on
+
+
+NOBODY = Follower()
+
+
 class ResultStore(Protocol):
     """Where results are kept."""
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a stored result, `limit` at most, for a person to look at.
+
+        Raises:
+            TransientError: worth another look later.
+            StorageError, ConfigurationError: there is no such file, or it may not be read.
+        """
+        ...
+
+    def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Stores the bytes under `path` (relative, forward slashes), whole or not at all.
 
         A reader never sees a part, and writing the same path again leaves one file with the content that stood there first.
+        `chunks` is not touched where a file stands already.
 
         Raises:
             TransientError: worth another attempt from the first byte.
+            StorageError, ConfigurationError: a person must look.
+        """
+        ...
+
+    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
+        """Removes what broken-off writes left behind and nobody has touched for that long; returns how many files. Idempotent.
+
+        What belongs to a path in `writing` stays, however old. A writer whose temporary file is removed all the same fails, and
+        publishes nothing.
+
+        Raises:
+            TransientError, StorageError, ConfigurationError: as for `write`; what was removed before stays removed.
+        """
+        ...
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a stored result, in pieces.
+
+        Raises:
+            TransientError, StorageError, ConfigurationError: as for `write`, also from the iterator.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """What became of a result's rows. `rows` is None where they were there before; `note` tells a person why there are none."""
+
+    location: str
+    rows: int | None = None
+    note: str = ""
+
+
+class ResultTable(Protocol):
+    """Where results are kept as rows too."""
+
+    def append(
+        self,
+        run: str,
+        columns: Mapping[str, str | date | datetime],
+        read: Callable[[], Iterable[bytes]],
+        keep: Callable[[], None],
+    ) -> Appended:
+        """Appends the rows of a result with the run's own columns, exactly once for each run however often it is asked.
+
+        `read` gives the result's bytes from the beginning, and may be called more than once. `keep` is called every few seconds,
+        always in the caller's thread. A result that has no rows to append is told by a note, and is no error.
+
+        Raises:
+            TransientError: worth another attempt.
             StorageError, ConfigurationError: a person must look.
         """
         ...
@@ -243,3 +340,4 @@ class Ports:
     queue: TaskQueue
     build_payload: PayloadBuilder
     clock: Clock
+    table: ResultTable | None = None

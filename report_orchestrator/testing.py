@@ -25,15 +25,19 @@ from report_orchestrator.exceptions import (
     FireantError,
     OrchestratorError,
     ReportNotFoundError,
+    StorageError,
     TransientError,
 )
 from report_orchestrator.ports import (
+    NOBODY,
+    Follower,
     JobState,
     JobStatus,
     Ports,
     QueueSchedule,
     ScheduleSync,
     StoredResult,
+    Upload,
 )
 
 START = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -233,17 +237,37 @@ class FakeStore:
 
     files: dict[str, bytes] = field(default_factory=dict)
     failures: list[BaseException] = field(default_factory=list)
+    sweeps: list[tuple[timedelta, frozenset[str]]] = field(default_factory=list)
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+    def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Keeps the first content of a path."""
         if self.failures:
             raise self.failures.pop(0)
         if path not in self.files:
-            self.files[path] = b"".join(chunks)
+            content = b"".join(chunks)
+            follower.note(Upload(etag=path, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
+            self.files[path] = content
         content = self.files[path]
         return StoredResult(
             location=f"memory://{path}", size=len(content), sha256=hashlib.sha256(content).hexdigest()
         )
+
+    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
+        """Remembers what it was asked; a dict has nothing to sweep."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sweeps.append((older_than, frozenset(writing)))
+        return 0
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """What was written."""
+        yield self.files[path]
+
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes that were kept."""
+        if path not in self.files:
+            raise StorageError(f"There is no result at {path} any more.")
+        return self.files[path][:limit]
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from report_orchestrator.adapters.store_probe import probe_folder, probe_lake, p
 from report_orchestrator.conf import SETTING, Settings, get_settings, load_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
-from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, Probed, ResultStore
+from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, Probed, ResultStore, ResultTable
 from report_orchestrator.services import announce, refreshing
 from report_orchestrator.services.doctor import Probe, Probes
 
@@ -49,6 +49,7 @@ def build_ports(settings: Settings) -> Ports:
         jobs=_ledger(settings),
         fireant=FireantClient(settings),
         store=_store(settings),
+        table=_table(settings) if settings.result_tables else None,
         queue=DjangoQ(),
         build_payload=_payload_builder(settings),
         clock=database_clock,
@@ -108,6 +109,28 @@ def _store(settings: Settings) -> ResultStore:
             return OneLakeStore(settings)
         case dotted:
             return cast("ResultStore", imported("RESULT_STORE", dotted)(settings))
+
+
+def _table(settings: Settings) -> ResultTable:
+    try:
+        from report_orchestrator.adapters.delta_table import DeltaResults
+    except ImportError as error:
+        raise ConfigurationError(
+            "RESULT_TABLES is on, and its libraries are not installed. Install report-orchestrator[delta], or set it to false."
+        ) from error
+    match settings.result_store:
+        case "local":
+            name = settings.fabric_results_path.strip("/").rpartition("/")[2]
+            return DeltaResults(str(settings.result_root.absolute() / "Tables" / name))
+        case "onelake":
+            from report_orchestrator.adapters.onelake_tables import onelake_table
+
+            return onelake_table(settings)
+        case _:
+            raise ConfigurationError(
+                "RESULT_TABLES is on, and RESULT_STORE is a store of your own. Set RESULT_STORE to 'local' or 'onelake', "
+                "or RESULT_TABLES to false."
+            )
 
 
 def imported(setting: str, dotted: str) -> Callable[..., Any]:

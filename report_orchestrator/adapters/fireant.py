@@ -38,6 +38,7 @@ from report_orchestrator.adapters.fireant_errors import (
     unanswered,
     unsent,
 )
+from report_orchestrator.adapters.fireant_results import whole
 from report_orchestrator.adapters.watched_http import Watch, WatchedAdapter, watched
 from report_orchestrator.conf import Secret, Settings
 from report_orchestrator.domain.payload import Payload
@@ -193,7 +194,7 @@ class FireantClient:
         watch.download(whole=self._settings.result_deadline.total_seconds(), slowest=SLOWEST)
         with response:
             self._refuse_too_large(announced_length(response), job_id)
-            yield self._pieces(response, job_id)
+            yield whole(self._pieces(response, job_id), response.headers, job_id)
 
     def _refuse_result(self, answer: Answer, job_id: str) -> None:
         if answer.status == requests.codes.not_found:

@@ -6,12 +6,14 @@ import contextlib
 import errno
 import hashlib
 import os
+import time
 import uuid
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
 
 from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
-from report_orchestrator.ports import StoredResult
+from report_orchestrator.ports import NOBODY, Follower, StoredResult, Upload
 
 TEMPORARY = Path("_report_orchestrator") / "tmp"
 """Outside the results, so that no glob over them meets a part of a file."""
@@ -25,36 +27,107 @@ class LocalFiles:
         self._root = root.absolute()
         self._results = self._root / results
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+    def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Writes to a temporary file, syncs it, and gives it its one name, which is never taken from a file that has it."""
+        final = self._final(path)
+        with _plain_errors(self._root):
+            written = None if final.exists() else self._write_new(final, chunks, follower)
+            return written or _adopted(final, follower)
+
+    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
+        """Removes temporary files that nobody has written to for that long, but for those of `writing`."""
+        before = time.time() - older_than.total_seconds()
+        spared = {_prefix_of(path) for path in writing}
+        with _plain_errors(self._root):
+            found = [
+                file
+                for file in (self._root / TEMPORARY).glob("*.part")
+                if _prefix_of(file.stem) not in spared
+            ]
+            return sum(_remove_if_untouched(file, since=before) for file in found)
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a stored result, in pieces of `PIECE`."""
+        final = self._final(path)
+        if not final.is_file():
+            raise StorageError(f"There is no result at {final} (any more).")
+        with _plain_errors(self._root), final.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a file."""
+        final = self._final(path)
+        try:
+            with final.open("rb") as file:
+                return file.read(limit)
+        except FileNotFoundError as error:
+            raise StorageError(f"There is no result at {final} any more.") from error
+        except OSError as error:
+            raise StorageError(f"The result at {final} cannot be read: {error.strerror or error}.") from error
+
+    def _final(self, path: str) -> Path:
         final = self._results / path
         if not final.resolve().is_relative_to(self._results.resolve()):
-            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written.")
-        with _plain_errors(self._root):
-            written = None if final.exists() else self._write_new(final, chunks)
-            return written or _described(final)
+            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written or read.")
+        return final
 
-    def _write_new(self, final: Path, chunks: Iterable[bytes]) -> StoredResult | None:
+    def _write_new(self, final: Path, chunks: Iterable[bytes], follower: Follower) -> StoredResult | None:
         """What was written; None where another attempt was faster, whose file stands."""
-        temporary = self._root / TEMPORARY / f"{uuid.uuid4().hex}.part"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        digest, size = hashlib.sha256(), 0
+        temporary = self._root / TEMPORARY / f"{_prefix_of(final.name)}.{uuid.uuid4().hex}.part"
+        _make_folder(temporary.parent)
+        _make_folder(final.parent)
         try:
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                    digest.update(chunk)
-                    size += len(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+            upload = _uploaded(temporary, chunks)
+            follower.note(upload)
             os.link(temporary, final)
             _sync_folder(final.parent)
         except FileExistsError:
             return None
         finally:
             temporary.unlink(missing_ok=True)
-        return StoredResult(location=str(final), size=size, sha256=digest.hexdigest())
+        return _described(final, upload)
+
+
+def _uploaded(temporary: Path, chunks: Iterable[bytes]) -> Upload:
+    digest, size = hashlib.sha256(), 0
+    with temporary.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+        return Upload(etag=_etag(os.fstat(file.fileno())), size=size, sha256=digest.hexdigest())
+
+
+def _etag(state: os.stat_result) -> str:
+    """What a second name for the same file leaves as it is, and what no other file has."""
+    return f"{state.st_dev:x}-{state.st_ino:x}-{state.st_mtime_ns:x}"
+
+
+def _prefix_of(name: str) -> str:
+    """What the temporary files of all attempts at writing a result begin with: its name up to its first dot."""
+    return PurePosixPath(name).name.partition(".")[0]
+
+
+def _remove_if_untouched(file: Path, *, since: float) -> bool:
+    """Removes it unless somebody has written to it, or removed it, since that time."""
+    try:
+        if file.stat().st_mtime >= since:
+            return False
+        file.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, so that they survive a power cut too."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync_folder(made.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -66,14 +139,22 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _described(final: Path) -> StoredResult:
-    digest = hashlib.sha256()
-    size = 0
+def _adopted(final: Path, follower: Follower) -> StoredResult:
+    """What stands there: as it was noted, or read for its hash where nobody knows it."""
+    state, known = final.stat(), follower.uploaded
+    if known is not None and (known.etag, known.size) == (_etag(state), state.st_size):
+        return _described(final, known)
+    digest, size = hashlib.sha256(), 0
     with final.open("rb") as file:
         while piece := file.read(PIECE):
+            follower.keep()
             digest.update(piece)
             size += len(piece)
     return StoredResult(location=str(final), size=size, sha256=digest.hexdigest())
+
+
+def _described(final: Path, upload: Upload) -> StoredResult:
+    return StoredResult(location=str(final), size=upload.size, sha256=upload.sha256)
 
 
 @contextlib.contextmanager

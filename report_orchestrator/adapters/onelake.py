@@ -7,30 +7,21 @@ name from a file that has it. OneLake-compatible by its documentation; unproven 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 
 from azure.core.exceptions import AzureError
 
-from report_orchestrator.adapters.onelake_address import LakeAddress, lake_address
-from report_orchestrator.adapters.onelake_client import PIECE, Connection
+from report_orchestrator.adapters.onelake_address import LakeAddress, folder_of, lake_address
+from report_orchestrator.adapters.onelake_appends import append_all, pieces
+from report_orchestrator.adapters.onelake_client import Connection
 from report_orchestrator.adapters.onelake_errors import plain_errors
 from report_orchestrator.adapters.onelake_files import LakeFiles, Standing
 from report_orchestrator.conf import Settings
-from report_orchestrator.exceptions import TransientError
-from report_orchestrator.ports import StoredResult
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """A temporary file that holds the whole result."""
-
-    path: str
-    standing: Standing
-    sha256: str
+from report_orchestrator.exceptions import StorageError, TransientError
+from report_orchestrator.ports import NOBODY, Follower, StoredResult, Upload
 
 
 class OneLakeStore:
@@ -39,10 +30,11 @@ class OneLakeStore:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> StoredResult:
+    def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Stores the bytes whole, or not at all; a file that stands there already stays, and is what is described.
 
-        Memory stays near `PIECE` times a few, however large the result. A file that already stands is read for its hash.
+        Memory stays near a few pieces, however large the result. A file that already stands is read for its hash, unless
+        the follower knows it.
 
         Raises:
             TransientError: worth another attempt from the first byte, after `retry_after` where the lake names it.
@@ -53,26 +45,54 @@ class OneLakeStore:
             final = self._address.final(path)
             standing = self._files.look(final)
             if standing is None:
-                return self._write_new(final, chunks)
-            return self._adopted(final, standing)
+                return self._write_new(final, chunks, follower)
+            return self._adopted(final, standing, follower)
 
-    def sweep(self, older_than: timedelta) -> int:
-        """Removes temporary files that nobody has touched for that long; returns how many. Idempotent.
+    def read_head(self, path: str, limit: int) -> bytes:
+        """The first bytes of a stored result.
 
-        `older_than` must be longer than any write takes: the lake does not show that a file is still being appended to.
+        Raises:
+            TransientError, ConfigurationError: as for `write`.
+            StorageError: there is no such file, or the lake refused for another reason.
+        """
+        with plain_errors(self._settings):
+            final = self._address.final(path)
+            standing = self._files.look(final)
+            if standing is None:
+                raise StorageError(f"There is no result at {self._address.url(final)} any more.")
+            return self._files.head(final, standing, limit)
+
+    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
+        """Removes temporary files that were begun before that, but for those of `writing`; returns how many. Idempotent.
+
+        The lake does not show that a file is still being appended to, so a write that may take longer has to be in `writing`.
 
         Raises:
             TransientError, ConfigurationError, StorageError: as for `write`; what was removed before stays removed.
         """
         before = datetime.now(UTC) - older_than
+        spared = {folder_of(path) for path in writing}
         with plain_errors(self._settings):
             found = self._files.below(self._address.temporary_root)
-            old = [each for each in found if each.modified_at < before]
+            old = [each for each in found if each.modified_at < before and each.folder not in spared]
             removed = sum(self._files.remove(each) for each in old if not each.is_folder)
             folders = (each for each in old if each.is_folder)
             for folder in sorted(folders, key=attrgetter("path"), reverse=True):  # the deepest first
                 self._files.remove_folder_if_empty(folder)
         return removed
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a stored result, in pieces.
+
+        Raises:
+            TransientError, ConfigurationError, StorageError: as for `write`; `StorageError` also where there is no such result.
+        """
+        with plain_errors(self._settings):
+            final = self._address.final(path)
+            standing = self._files.look(final)
+            if standing is None:
+                raise StorageError(f"OneLake has no result at {final} (any more).")
+            yield from self._files.read(final, standing)
 
     def close(self) -> None:
         """Gives the pooled connections back. The next use makes new ones."""
@@ -90,38 +110,43 @@ class OneLakeStore:
     def _files(self) -> LakeFiles:
         return LakeFiles(self._connection)
 
-    def _write_new(self, final: str, chunks: Iterable[bytes]) -> StoredResult:
+    def _write_new(self, final: str, chunks: Iterable[bytes], follower: Follower) -> StoredResult:
         self._files.make_folder(final.rpartition("/")[0])
         temporary = self._address.temporary(final)
         try:
             upload = self._uploaded(temporary, chunks)
+            follower.note(upload)
         except AzureError:
             raise  # a lake that fails is not asked for more: the sweep removes the file
         except Exception:
             self._files.discard(temporary)
             raise
-        return self._published(upload, final)
+        return self._published(temporary, upload, final, follower)
 
     def _uploaded(self, temporary: str, chunks: Iterable[bytes]) -> Upload:
         etag = self._files.create(temporary)
-        digest, size = hashlib.sha256(), 0
-        for piece in pieces(chunks):
-            self._files.append(temporary, piece, size)
-            digest.update(piece)
-            size += len(piece)
+        digest = hashlib.sha256()
+        size = append_all(
+            _hashed(pieces(chunks), digest.update),
+            lambda piece, offset: self._files.append(temporary, piece, offset),
+        )
         standing = self._files.flush(temporary, size, etag)
-        return Upload(path=temporary, standing=standing, sha256=digest.hexdigest())
+        return Upload(etag=standing.etag, size=standing.size, sha256=digest.hexdigest())
 
-    def _published(self, upload: Upload, final: str) -> StoredResult:
-        standing = self._files.rename(upload.path, final)
-        if standing == upload.standing:
+    def _published(self, temporary: str, upload: Upload, final: str, follower: Follower) -> StoredResult:
+        standing = self._files.rename(temporary, final)
+        if standing == _standing(upload):
             return self._described(final, standing, upload.sha256)
-        self._files.discard(upload.path)
-        return self._adopted(final, standing)
+        self._files.discard(temporary)
+        return self._adopted(final, standing, follower)
 
-    def _adopted(self, final: str, standing: Standing) -> StoredResult:
+    def _adopted(self, final: str, standing: Standing, follower: Follower) -> StoredResult:
+        known = follower.uploaded
+        if known is not None and standing == _standing(known):
+            return self._described(final, standing, known.sha256)
         digest, size = hashlib.sha256(), 0
         for piece in self._files.read(final, standing):
+            follower.keep()
             digest.update(piece)
             size += len(piece)
         if size != standing.size:
@@ -135,17 +160,11 @@ class OneLakeStore:
         return StoredResult(location=self._address.url(final), size=standing.size, sha256=sha256)
 
 
-def pieces(chunks: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
-    """The same bytes in pieces of exactly `size`, the last of what is left. Empty chunks do not matter."""
-    held = bytearray()
-    for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:
-            room = size - len(held)
-            held += rest[:room]
-            rest = rest[room:]
-            if len(held) == size:
-                yield bytes(held)
-                held.clear()
-    if held:
-        yield bytes(held)
+def _hashed(pieces: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        update(piece)
+        yield piece
+
+
+def _standing(upload: Upload) -> Standing:
+    return Standing(size=upload.size, etag=upload.etag)

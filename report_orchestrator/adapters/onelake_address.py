@@ -45,12 +45,16 @@ class LakeAddress:
 
     def temporary(self, final: str) -> str:
         """A new place for one attempt at writing `final`: `…/tmp/<run>/<attempt>.part`."""
-        run = _UNSAFE.sub("_", PurePosixPath(final).stem)
-        return f"{self.temporary_root}/{run}/{uuid.uuid4().hex}.part"
+        return f"{self.temporary_root}/{folder_of(final)}/{uuid.uuid4().hex}.part"
 
     def url(self, path: str) -> str:
         """What a person opens."""
         return f"{self.account_url}/{quote(self.workspace)}/{quote(path)}"
+
+
+def folder_of(path: str) -> str:
+    """The name of the folder in which all attempts at writing a result have their temporary files."""
+    return _UNSAFE.sub("_", PurePosixPath(path).stem)
 
 
 def lake_address(settings: Settings) -> LakeAddress:

@@ -36,6 +36,11 @@ class Listed:
     is_folder: bool
     modified_at: datetime
 
+    @property
+    def folder(self) -> str:
+        """The name of the folder in which it lies."""
+        return self.path.rpartition("/")[0].rpartition("/")[2]
+
 
 class LakeFiles:
     """Files and folders of one workspace. Raises `AzureError` as the SDK does, unless a method says otherwise."""
@@ -131,6 +136,24 @@ class LakeFiles:
                 etag=f'"{standing.etag}"', match_condition=MatchConditions.IfNotModified
             )
         ).chunks()
+
+    def head(self, path: str, standing: Standing, limit: int) -> bytes:
+        """The first bytes of a file that must still be the one that was seen."""
+        length = min(standing.size, limit)
+        if not length:
+            return b""
+        return self._connection.send_again(
+            lambda lake: (
+                lake.get_file_client(path)
+                .download_file(
+                    offset=0,
+                    length=length,
+                    etag=f'"{standing.etag}"',
+                    match_condition=MatchConditions.IfNotModified,
+                )
+                .readall()
+            )
+        )
 
     def below(self, folder: str) -> list[Listed]:
         """All files and folders below a folder, or none where it is missing."""

@@ -9,12 +9,12 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.admin.differences import in_a_table, in_one_line
 from report_orchestrator.admin.display import instant
 from report_orchestrator.admin.filters import NoticedFilter, ReportFilter
-from report_orchestrator.admin.readonly import ReadOnlyAdmin
+from report_orchestrator.admin.removals import RemovalsAdmin
 from report_orchestrator.models import ReportChange, ReportSchedule
 
 
 @admin.register(ReportChange)
-class ReportChangeAdmin(ReadOnlyAdmin[ReportChange]):
+class ReportChangeAdmin(RemovalsAdmin):
     """Every difference that was noticed, newest first."""
 
     list_display = ("noticed", "report", "kind", "difference", "source")

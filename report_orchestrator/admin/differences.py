@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.display import NOTHING
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
@@ -64,7 +65,12 @@ def in_a_table(change: ReportChange) -> SafeString:
     )
 
 
+OWN_WORDS = {"actor": _("who"), "reason": _("why")}
+
+
 def _label(field: str) -> str:
+    if field in OWN_WORDS:
+        return str(OWN_WORDS[field])
     try:
         return str(ReportSchedule._meta.get_field(field).verbose_name)  # type: ignore[union-attr]
     except FieldDoesNotExist:

@@ -11,9 +11,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.admin.settings_in_force import settings_for
+from report_orchestrator.admin.words import cause_in_words
 from report_orchestrator.domain.runs import ENDED, LIVE, RETRYABLE_BY_PERSON, Status
-from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
+from report_orchestrator.services.reading.conditions import CONDITIONS
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -102,12 +105,84 @@ class OpenedFilter(LatelyFilter):
     also = {"status__in": list(Status)}
 
 
+class EndedFilter(LatelyFilter):
+    """Runs that ended lately."""
+
+    title = _("time ended")
+    parameter_name = "ended"
+    column = "ended_at"
+
+
 class NoticedFilter(LatelyFilter):
     """Changes noticed lately."""
 
     title = _("time noticed")
     parameter_name = "noticed"
     column = "noticed_at"
+
+
+class ChosenFilter(SimpleListFilter):
+    """A value that a link chose. A list of all values would take a scan; the chosen one is shown, to let go of it."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        """The chosen value only."""
+        chosen = self.value()
+        return [] if chosen is None else [(chosen, cause_in_words(chosen))]
+
+    def value(self) -> str | None:
+        """The chosen value; Django asks for it before and after it knows the choices."""
+        return self.used_parameters.get(str(self.parameter_name))
+
+
+class CauseFilter(ChosenFilter):
+    """Runs with one error code. Those that succeeded have none, and are far too many to sift."""
+
+    title = _("cause")
+    parameter_name = "cause"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ReportRun]) -> QuerySet[ReportRun]:
+        """The runs that say so."""
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        return queryset.filter(status__in=[*LIVE, *ENDED - {Status.SUCCEEDED}], error_code=chosen)
+
+
+class ProblemFilter(ChosenFilter):
+    """Reports that cannot run for one reason."""
+
+    title = _("what is wrong")
+    parameter_name = "problem"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ReportSchedule]) -> QuerySet[ReportSchedule]:
+        """Quarantined reports with that reason."""
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        return queryset.filter(state=ScheduleState.QUARANTINED, problem_code=chosen)
+
+
+class ConditionFilter(SimpleListFilter):
+    """What a person looks for in the morning."""
+
+    title = _("condition")
+    parameter_name = "condition"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
+        """The conditions, the most urgent first."""
+        return [
+            ("late", _("late")),
+            ("failing", _("failed in the last 24 hours")),
+            ("flaky", _("flaky: fails and succeeds in turn")),
+            ("never_run", _("never run")),
+            ("invalid", _("invalid: cannot run as it is defined")),
+            ("paused", _("paused")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ReportSchedule]) -> QuerySet[ReportSchedule]:
+        """The reports of which that is so."""
+        chosen = CONDITIONS.get(self.value() or "")
+        return queryset if chosen is None else chosen(queryset, datetime.now(UTC), settings_for(request))
 
 
 class ReportFilter(SimpleListFilter):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
@@ -53,6 +54,11 @@ class ReadOnlyAdmin(ModelAdmin[M]):
         """The view permission itself: one to change, which means nothing here, does not stand in for it."""
         opts = self.opts
         return request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
+
+    def _refuse_strangers(self, request: HttpRequest) -> None:
+        """For pages of our own, which Django does not guard."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
 
     def link_to_page(self, model: type[Model], pk: object, text: object) -> SafeString:
         """A link to one row's page."""

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.display import NOTHING, code, folded, instant, pretty_json
+from report_orchestrator.admin.masking import without_secrets
 from report_orchestrator.admin.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.story import what_happened, what_happens_next, what_to_do
 from report_orchestrator.models import ReportRun
@@ -136,6 +137,6 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
     def sent(self, run: ReportRun) -> str:
         """The payload, folded."""
         try:
-            return folded(_("Show the payload"), pretty_json(run.payload.body))
+            return folded(_("Show the payload"), pretty_json(without_secrets(run.payload.body)))
         except ObjectDoesNotExist:
             return NOTHING

@@ -11,16 +11,27 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.display import STATUS_SIGNS, elapsed, instant, shortened, signed
-from report_orchestrator.admin.filters import OpenedFilter, ReportFilter, StatusFilter, StepFilter
+from report_orchestrator.admin.events import lines
+from report_orchestrator.admin.filters import (
+    CauseFilter,
+    EndedFilter,
+    OpenedFilter,
+    ReportFilter,
+    StatusFilter,
+    StepFilter,
+)
+from report_orchestrator.admin.preview import PreviewAdmin
+from report_orchestrator.admin.run_actions import RunActions
 from report_orchestrator.admin.run_page import RunPage
 from report_orchestrator.admin.searching import runs_matching
+from report_orchestrator.admin.strips import strips
 from report_orchestrator.admin.timeline import timeline
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(RunPage):
+class ReportRunAdmin(RunActions, PreviewAdmin, RunPage):
     """Every run, newest first."""
 
     list_display = (
@@ -36,7 +47,15 @@ class ReportRunAdmin(RunPage):
         "short_place",
         "short_error",
     )
-    list_filter = (ReportFilter, StatusFilter, StepFilter, OpenedFilter, "trigger")
+    list_filter = (
+        ReportFilter,
+        StatusFilter,
+        StepFilter,
+        CauseFilter,
+        OpenedFilter,
+        EndedFilter,
+        "trigger",
+    )
     # `get_search_results` looks them up; here they make Django show the box.
     search_fields = ("id", "reference", "fireant_job_id", "schedule__name", "schedule__report_key")
     search_help_text = _("A run's number or reference, a Fireant job, or a report's name or key.")
@@ -62,7 +81,14 @@ class ReportRunAdmin(RunPage):
     ) -> HttpResponse:
         """The run's page, with its steps."""
         run: ReportRun = context["original"]
-        return super().render_change_form(request, {**context, "timeline": timeline(run)}, *args, **kwargs)
+        attempts, acts = list(run.steps.order_by("pk")), list(run.interventions.order_by("pk"))
+        told = {
+            "strips": strips(run, attempts),
+            "timeline": timeline(attempts),
+            "lines": lines(run, attempts, acts),
+            "preview": self._address(ReportRun, "preview", run.pk) if run.results_path else "",
+        }
+        return super().render_change_form(request, {**context, **told}, *args, **kwargs)
 
     @admin.display(description=_("report"))
     def report(self, run: ReportRun) -> SafeString:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.utils.safestring import SafeString
 
 from report_orchestrator.admin.display import RESULT_SIGNS, elapsed, instant, pretty_json, signed
+from report_orchestrator.admin.masking import without_secrets
 from report_orchestrator.domain.runs import StepResult
-from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.models import RunStep
 
 UNDER_WAY = {StepResult.STARTED, StepResult.WAITING}
 
@@ -27,9 +29,9 @@ class Entry:
     traceback: str
 
 
-def timeline(run: ReportRun) -> list[Entry]:
-    """The run's attempts, in one query."""
-    return [_entry(attempt) for attempt in run.steps.order_by("pk")]
+def timeline(attempts: Iterable[RunStep]) -> list[Entry]:
+    """A run's attempts."""
+    return [_entry(attempt) for attempt in attempts]
 
 
 def _entry(attempt: RunStep) -> Entry:
@@ -40,7 +42,7 @@ def _entry(attempt: RunStep) -> Entry:
         result=signed(RESULT_SIGNS, attempt.result, attempt.get_result_display()),
         started=instant(attempt.started_at),
         took=elapsed(attempt.started_at if open_or_ended else None, attempt.ended_at),
-        learned=pretty_json(attempt.metadata) if attempt.metadata else "",
+        learned=pretty_json(without_secrets(attempt.metadata)) if attempt.metadata else "",
         error=attempt.error,
         traceback=attempt.traceback,
     )

@@ -19,6 +19,15 @@ def result_path(*, report_key: str, run_date: date, reference: UUID) -> str:
     return f"{_segment(report_key)}/{run_date.isoformat()}/{reference}.json"
 
 
+def manifest_path(result: str) -> str:
+    """Where a result's manifest lies: beside it, hidden by its underscore from readers such as Spark.
+
+    `7/2026-07-01/<run>.json` -> `7/2026-07-01/_<run>.manifest.json`
+    """
+    folder, _, name = result.rpartition("/")
+    return f"{folder}/_{name.removesuffix('.json')}.manifest.json"
+
+
 def _segment(key: str) -> str:
     if _SAFE.search(key) is None and key.strip("."):
         return key

@@ -11,6 +11,8 @@ from report_orchestrator.models.instants import InstantField
 class InterventionKind(models.TextChoices):
     """What was done."""
 
+    OPENED = "opened", _("opened by hand")
+    BACKFILLED = "backfilled", _("opened by a backfill")
     RETRIED = "retried", _("retried")
     CANCELED = "canceled", _("canceled")
 

@@ -11,11 +11,12 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.domain.paths import result_path
+from report_orchestrator.domain.paths import manifest_path, result_path
 from report_orchestrator.domain.reports import Json, describe_report
 from report_orchestrator.domain.runs import (
     ENDED,
     LIVE,
+    RETRYABLE_BY_PERSON,
     Position,
     Status,
     Step,
@@ -125,6 +126,7 @@ class ReportRun(models.Model):
     schedule = models.ForeignKey(
         "report_orchestrator.ReportSchedule",
         on_delete=models.PROTECT,
+        db_index=False,  # the index of history begins with it
         related_name="runs",
         verbose_name=_("report"),
     )
@@ -175,6 +177,14 @@ class ReportRun(models.Model):
     results_path = models.CharField(_("stored at"), max_length=1000, blank=True)
     result_size = models.BigIntegerField(_("result's size in bytes"), null=True, blank=True)
     result_sha256 = models.CharField(_("result's SHA-256"), max_length=64, blank=True)
+    result_etag = models.CharField(
+        _("result's mark in the store"),
+        max_length=100,
+        blank=True,
+        help_text=_(
+            "Noted before the result gets its name, so that a later attempt knows it without reading it."
+        ),
+    )
 
     created_at = InstantField(_("opened"))
     started_at = InstantField(_("started"), null=True, blank=True)
@@ -186,6 +196,10 @@ class ReportRun(models.Model):
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering = ("-pk",)
+        permissions = [
+            ("retry_runs", "Can retry and release runs"),
+            ("cancel_runs", "Can cancel runs"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["schedule", "scheduled_for"],
@@ -204,10 +218,23 @@ class ReportRun(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["status", "wake_at"], name="ro_run_wake_idx", condition=Q(wake_at__isnull=False)
+                fields=["status", "wake_at", "step"],
+                name="ro_run_wake_idx",
+                condition=Q(wake_at__isnull=False),
             ),
-            models.Index(fields=["schedule", "-scheduled_for"], name="ro_run_history_idx"),
+            models.Index(fields=["schedule"], name="ro_run_live_idx", condition=Q(wake_at__isnull=False)),
+            models.Index(
+                fields=["schedule", "-scheduled_for", "status", "run_date"], name="ro_run_history_idx"
+            ),
             models.Index(fields=["status", "-created_at"], name="ro_run_status_idx"),
+            models.Index(
+                fields=["-ended_at"],
+                name="ro_run_stopped_idx",
+                condition=Q(status__in=sorted(RETRYABLE_BY_PERSON)),
+            ),
+            models.Index(
+                fields=["scheduled_for", "status"], name="ro_run_due_idx", condition=~Q(trigger="manual")
+            ),
             models.Index(fields=["fireant_job_id"], name="ro_run_job_idx"),
             models.Index(fields=["ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)),
         ]
@@ -246,6 +273,11 @@ class ReportRun(models.Model):
     def result_path(self) -> str:
         """The run's one place in the store, relative to the results folder."""
         return result_path(report_key=self.report_key, run_date=self.run_date, reference=self.reference)
+
+    @property
+    def manifest_path(self) -> str:
+        """Where the description of the result lies, relative to the results folder."""
+        return manifest_path(self.result_path)
 
     def is_claimable(self, now: datetime) -> bool:
         """Whether a worker that was rung for this very run may take it now."""

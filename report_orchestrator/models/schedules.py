@@ -74,6 +74,12 @@ class ReportSchedule(models.Model):
         verbose_name = _("report")
         verbose_name_plural = _("reports")
         ordering = ("pk",)
+        permissions = [
+            ("run_reports", "Can run reports by hand"),
+            ("pause_reports", "Can pause and resume reports"),
+            ("backfill_reports", "Can backfill reports"),
+            ("accept_removals", "Can accept held removals of reports"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["report_model", "report_key"], name="ro_schedule_report_uniq"),
             models.CheckConstraint(

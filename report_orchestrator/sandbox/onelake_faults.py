@@ -22,6 +22,10 @@ LakeEndpoint = Literal[
     "head",
     "read",
     "list",
+    "put_blob",
+    "put_block",
+    "put_block_list",
+    "list_blobs",
 ]
 LakeFaultKind = (
     SocketKind | Literal["status_code", "status_after_work", "expired_token", "damaged", "short_flush"]

@@ -12,10 +12,11 @@ from django.db import transaction
 from report_orchestrator.domain.cron import parse_cron, times_between
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.exceptions import InvalidReportError, LeaseLostError, NotPossibleError
-from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models import InterventionKind, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.opening import Opened, insert_runs, new_run, refuse_if_not_runnable
+from report_orchestrator.services.recording import record
 from report_orchestrator.services.timing import zone_of
 
 CHUNK = 500
@@ -31,18 +32,25 @@ class Occurrence:
 
 
 def plan_backfill(
-    schedules: Sequence[ReportSchedule], *, since: datetime, until: datetime, reverse: bool = False
+    schedules: Sequence[ReportSchedule],
+    *,
+    since: datetime,
+    until: datetime,
+    reverse: bool = False,
+    limit: int | None = None,
 ) -> list[Occurrence]:
     """The times of these reports in [since, until) that have not run, oldest first, or newest first with `reverse`.
 
     Times that have a run already, whatever became of it, are left out; times recorded as skipped are taken up.
+    With `limit` the search ends once so many were found.
 
     Raises:
         InvalidReportError: a report may not run, or has no cron to take times from.
     """
-    found = [
+    missing = (
         occurrence for schedule in schedules for occurrence in _missing(schedule, since=since, until=until)
-    ]
+    )
+    found = islice(missing, limit)
     return sorted(found, key=lambda one: (one.nominal, one.schedule.pk), reverse=reverse)
 
 
@@ -73,7 +81,7 @@ def resolution_before(instant: datetime) -> datetime:
     return instant - datetime.resolution
 
 
-def open_backfill(occurrences: Sequence[Occurrence], *, actor: str, ports: Ports) -> Opened:
+def open_backfill(occurrences: Sequence[Occurrence], *, actor: str, ports: Ports, reason: str = "") -> Opened:
     """Opens runs for these times. Idempotent: what was opened meanwhile is left alone."""
     now = ports.clock()
     opened = Opened()
@@ -82,6 +90,7 @@ def open_backfill(occurrences: Sequence[Occurrence], *, actor: str, ports: Ports
             if occurrence.skipped_run is not None:
                 _take_up(occurrence.skipped_run, actor, now, opened)
         insert_runs([_fresh(one, actor, now) for one in occurrences if one.skipped_run is None], opened)
+        record(opened.run_ids, InterventionKind.BACKFILLED, actor=actor, reason=reason, now=now)
         ports.queue.ring(opened.run_ids)
     return opened
 

@@ -28,7 +28,7 @@ from report_orchestrator.services.definitions import (
     has_undecided_times,
     is_retimed,
 )
-from report_orchestrator.services.found import Discovery
+from report_orchestrator.services.found import Acceptance, Discovery
 from report_orchestrator.services.reconciling import reconcile_soon
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, decide_before_edit
 
@@ -193,20 +193,31 @@ def _announce(change: Change) -> None:
     )
 
 
-def retire(keys: Sequence[str], ports: Ports, found: Discovery, source: ChangeSource) -> None:
-    """Marks reports as removed; their history stays."""
+def retire(
+    keys: Sequence[str],
+    ports: Ports,
+    found: Discovery,
+    source: ChangeSource,
+    accepted: Acceptance | None = None,
+) -> None:
+    """Marks reports as removed; their history stays, and says who accepted it, if anybody had to."""
+    after: dict[str, Json] = {}
+    if accepted and accepted.actor:
+        source, after = ChangeSource.PERSON, {"actor": accepted.actor, "reason": accepted.reason}
     for start in range(0, len(keys), CHUNK):
-        _retire_chunk(keys[start : start + CHUNK], ports, found, source)
+        _retire_chunk(keys[start : start + CHUNK], ports, found, source, after)
 
 
-def _retire_chunk(keys: Sequence[str], ports: Ports, found: Discovery, source: ChangeSource) -> None:
+def _retire_chunk(
+    keys: Sequence[str], ports: Ports, found: Discovery, source: ChangeSource, after: dict[str, Json]
+) -> None:
     with transaction.atomic(using=database()):
         locked = rows_of(ports).select_for_update().present().order_by("pk")
         rows = list(locked.filter(report_key__in=keys))
         edits = _Edits(now=ports.clock(), source=source, edited=rows)
         for row in rows:
             before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
-            change = Change(kind=ChangeKind.REMOVED, report=str(row), before=before)
+            change = Change(kind=ChangeKind.REMOVED, report=str(row), before=before, after=after)
             edits.changes.append((row, change, edits.now))
             row.state = ScheduleState.REMOVED
             row.problem_code, row.problem = "", ""

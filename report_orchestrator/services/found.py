@@ -9,6 +9,15 @@ from report_orchestrator.services.definitions import Change, Definition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """A person's word that held removals are right. With a `digest` it is about those that the person saw."""
+
+    actor: str
+    reason: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
     """A report that cannot run, and why."""
 

@@ -7,24 +7,32 @@ from django.db.models import Max
 
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Status, Step, StepResult, resumes_at
 from report_orchestrator.exceptions import LeaseLostError, NotPossibleError
-from report_orchestrator.models import Intervention, InterventionKind, ReportRun, RunStep
+from report_orchestrator.models import InterventionKind, ReportRun, RunStep
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.recording import record
 
 TRIES = 5
 """How often a cancellation is tried against a worker that keeps writing."""
 
 
-def retry_run(run_id: int, *, actor: str, ports: Ports, reason: str = "") -> ReportRun:
+def retry_run(
+    run_id: int, *, actor: str, ports: Ports, reason: str = "", version: int | None = None
+) -> ReportRun:
     """Has a failed or timed-out run go on from the step that failed, with all its attempts and polls anew.
 
-    A run on hold is released by this: its submission is sent again under the same reference.
+    A run on hold is released by this: its submission is sent again under the same reference. Whoever decided by what they
+    saw gives the run's `version` of then: a run that was written since is left alone.
 
     Raises:
-        NotPossibleError: there is no such run, or it has not failed.
+        NotPossibleError: there is no such run, it has not failed, or it is not at `version` any more.
     """
     with transaction.atomic(using=database()):
         run = _get(run_id)
+        if version is not None and run.version != version:
+            raise NotPossibleError(
+                f"{run} has moved on since you looked at it: it is {run.status} now. Nothing was done. Look at it again."
+            )
         if run.status not in RETRYABLE_BY_PERSON:
             raise NotPossibleError(
                 f"{run} is {run.status}, so there is nothing to retry. Start a new one with run_report {run.report_key}."
@@ -106,5 +114,5 @@ def _get(run_id: int) -> ReportRun:
 
 
 def _record(run: ReportRun, kind: InterventionKind, actor: str, reason: str, ports: Ports) -> None:
-    Intervention.objects.create(run=run, kind=kind, actor=actor[:150], reason=reason, made_at=ports.clock())
+    record([run.pk], kind, actor=actor, reason=reason, now=ports.clock())
     run_event(f"run_{kind.value}", run, actor=actor, reason=reason)

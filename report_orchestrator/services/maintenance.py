@@ -16,6 +16,7 @@ from report_orchestrator.services.polling import poll_due
 from report_orchestrator.services.pruning import prune_if_due
 from report_orchestrator.services.reconciling import sync_if_stale
 from report_orchestrator.services.scheduling import RUNG_AT_ONCE, open_due_runs
+from report_orchestrator.services.sweeping import sweep_if_due
 
 TICK_MARK = "tick"
 POLLER_MARK = "poller"
@@ -36,6 +37,7 @@ def tick(*, ports: Ports, settings: Settings, until: datetime) -> None:
     poll_as_one(ports=ports, settings=settings, until=until)
     sync_if_stale(ports=ports, settings=settings)
     prune_if_due(ports=ports, settings=settings, until=min(until, ports.clock() + PRUNING))
+    sweep_if_due(ports=ports)
     Mark.objects.note(TICK_MARK, now=ports.clock())
 
 

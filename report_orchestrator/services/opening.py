@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, tzinfo
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from report_orchestrator.domain.runs import Status, Trigger
-from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
-from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.exceptions import InvalidReportError, NotPossibleError, ReportNotFoundError
+from report_orchestrator.models import InterventionKind, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.deciding import Skip
+from report_orchestrator.services.recording import record
 from report_orchestrator.services.timing import named_zone, zone_of
 
 BATCH = 500
@@ -100,27 +101,50 @@ def _inserted(runs: Sequence[ReportRun]) -> list[ReportRun]:
 
 
 def open_manual_run(
-    schedule: ReportSchedule, *, run_date: date | None, asked_by: str, ports: Ports, ring: bool = True
+    schedule: ReportSchedule,
+    *,
+    run_date: date | None,
+    asked_by: str,
+    ports: Ports,
+    ring: bool = True,
+    reason: str = "",
+    reference: UUID | None = None,
 ) -> ReportRun:
     """Opens a run that a person asked for. It has an occurrence of its own: asking twice gives two runs.
 
     `run_date` is in the report's zone; None means today. With `ring=False` no worker is told: the caller does the work.
+    A caller that may be asked twice by mistake, as a form is, gives both times the same `reference`: that gives one run.
 
     Raises:
         InvalidReportError: the report is disabled or gone. A quarantined one may be tried: its run says what is wrong.
+        NotPossibleError: there is a run of this `reference` already.
     """
     refuse_if_not_runnable(schedule)
     now = ports.clock()
+    run = new_run(schedule, _nominal(schedule, run_date, now), now=now)
+    run.trigger = Trigger.MANUAL.value
+    run.triggered_by = asked_by[:150]
+    run.run_date = run_date or run.run_date
+    run.reference = reference or uuid4()
     with transaction.atomic(using=database()):
-        run = new_run(schedule, _nominal(schedule, run_date, now), now=now)
-        run.trigger = Trigger.MANUAL.value
-        run.triggered_by = asked_by[:150]
-        run.run_date = run_date or run.run_date
-        run.save(force_insert=True)
-        run_event("run_opened", run, trigger=run.trigger, triggered_by=run.triggered_by)
+        _insert_once(run)
+        record([run.pk], InterventionKind.OPENED, actor=asked_by, reason=reason, now=now)
+        run_event("run_opened", run, trigger=run.trigger, triggered_by=run.triggered_by, reason=reason)
         if ring:
             ports.queue.ring([run.pk])
     return run
+
+
+def _insert_once(run: ReportRun) -> None:
+    try:
+        with transaction.atomic(using=database()):
+            run.save(force_insert=True)
+    except IntegrityError as error:
+        if not ReportRun.objects.filter(reference=run.reference).exists():
+            raise
+        raise NotPossibleError(
+            f"The run of {run.report} that was asked for is there already. Nothing more was opened."
+        ) from error
 
 
 def refuse_if_not_runnable(schedule: ReportSchedule) -> None:

@@ -1,4 +1,4 @@
-"""The five steps of a run, in reading order. Each looks, acts once, and says how it went; none of them writes our tables.
+"""The five steps of a run, in reading order. Each looks, acts once, and says how it went; none of them moves the run on.
 
 A step may be repeated after a crash, so each is safe to repeat. Errors travel as exceptions to `execution`, which records them.
 """
@@ -6,9 +6,10 @@ A step may be repeated after a crash, so each is safe to repeat. Errors travel a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TypeAlias, cast, get_args
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -18,8 +19,9 @@ from report_orchestrator.domain.reports import EventKind, Json
 from report_orchestrator.domain.runs import Completed, Failed, Learned, Outcome, Step, Waiting
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, RunPayload
-from report_orchestrator.ports import JobState, JobStatus, Ports
+from report_orchestrator.ports import Follower, JobState, JobStatus, Ports, Upload
 from report_orchestrator.services.announce import run_event
+from report_orchestrator.services.manifests import manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,19 +173,68 @@ def _note_end(run: ReportRun, status: JobStatus, ports: Ports) -> None:
 
 
 def results_storage(run: ReportRun, context: StepContext) -> Outcome:
-    """Streams the result from Fireant into its one place in the store."""
-    with context.ports.fireant.results(run.fireant_job_id) as chunks:
-        stored = context.ports.store.write(run.result_path, _keeping_lease(chunks, context))
+    """Streams the result from Fireant into its one place in the store, and describes it beside it.
+
+    Both are written once: an attempt that finds the result there already adopts it, and describes it where that is missing.
+    """
+    ports = context.ports
+    follower = Follower(
+        uploaded=_uploaded_before(run),
+        note=lambda upload: _note(run, upload),
+        keep=context.keep_lease,
+    )
+    with closing(_downloaded(run, context)) as chunks:
+        stored = ports.store.write(run.result_path, chunks, follower)
+    described = ports.store.write(run.manifest_path, [manifest(run, stored, now=ports.clock())])
     return Completed(
         learned=Learned(results_path=stored.location, result_size=stored.size, result_sha256=stored.sha256),
-        metadata={"location": stored.location, "bytes": stored.size, "sha256": stored.sha256},
+        metadata={
+            "location": stored.location,
+            "bytes": stored.size,
+            "sha256": stored.sha256,
+            "manifest": described.location,
+            **_as_rows(run, context),
+        },
     )
 
 
-def _keeping_lease(chunks: Iterator[bytes], context: StepContext) -> Iterator[bytes]:
-    for chunk in chunks:
-        context.keep_lease()
-        yield chunk
+def _as_rows(run: ReportRun, context: StepContext) -> dict[str, Json]:
+    """Appends the stored result to the table, where there is one; returns what came of it."""
+    table, store = context.ports.table, context.ports.store
+    if table is None:
+        return {}
+    columns: dict[str, str | date | datetime] = {
+        "run_reference": str(run.reference),
+        "run_report_key": run.report_key,
+        "run_date": run.run_date,
+        "run_scheduled_for": run.scheduled_for,
+        "run_fireant_job_id": run.fireant_job_id,
+    }
+    appended = table.append(
+        str(run.reference), columns, lambda: store.read(run.result_path), context.keep_lease
+    )
+    if appended.note:
+        run_event("rows_not_appended", run, table=appended.location, note=appended.note)
+    return {"table": appended.location, "rows": appended.rows, "rows_note": appended.note}
+
+
+def _downloaded(run: ReportRun, context: StepContext) -> Generator[bytes, None, None]:
+    """Fireant's bytes. It is asked when the first of them is wanted: for a result that is stored already, not at all."""
+    with context.ports.fireant.results(run.fireant_job_id) as chunks:
+        for chunk in chunks:
+            context.keep_lease()
+            yield chunk
+
+
+def _uploaded_before(run: ReportRun) -> Upload | None:
+    if not run.result_etag or run.result_size is None:
+        return None
+    return Upload(etag=run.result_etag, size=run.result_size, sha256=run.result_sha256)
+
+
+def _note(run: ReportRun, upload: Upload) -> None:
+    """Before the result gets its name: from then on a worker may die, and the next one knows what stands there."""
+    run.write(result_etag=upload.etag, result_size=upload.size, result_sha256=upload.sha256)
 
 
 StepFunction: TypeAlias = Callable[[ReportRun, StepContext], Outcome]

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.admin import admin
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.flight import flight
 from tests.benchmarks.latency import latency, statements
+from tests.benchmarks.results import results
 from tests.benchmarks.schedules import schedules
 from tests.benchmarks.throughput import throughput
 
@@ -26,6 +28,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "latency": latency,
     "statements": statements,
     "schedules": schedules,
+    "results": results,
+    "admin": admin,
 }
 
 

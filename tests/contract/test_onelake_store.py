@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import requests
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential, WorkloadIdentityCredential
 
 from report_orchestrator.adapters.local_files import LocalFiles
-from report_orchestrator.adapters.onelake import OneLakeStore, pieces
+from report_orchestrator.adapters.onelake import OneLakeStore
 from report_orchestrator.adapters.onelake_address import TEMPORARY, lake_address
+from report_orchestrator.adapters.onelake_appends import AT_ONCE, append_all, pieces
 from report_orchestrator.adapters.onelake_client import PIECE, Credential
 from report_orchestrator.conf import Settings, parse_settings
-from report_orchestrator.exceptions import ConfigurationError, StorageError
-from report_orchestrator.ports import ResultStore
+from report_orchestrator.exceptions import ConfigurationError, LeaseLostError, StorageError, TransientError
+from report_orchestrator.ports import Follower, ResultStore, Upload
 from report_orchestrator.sandbox.onelake import OneLakeSandbox
 
 PATH = "7/2026-07-01/0b1c.json"
@@ -125,6 +126,16 @@ class TestEveryStore:
         assert shelf.content(PATH) == content
         assert list(shelf.everything()) == [f"report_results/{PATH}"]
 
+    @pytest.mark.parametrize("content", [b"", b"short", b"x" * 5000])
+    def test_the_beginning_of_a_result_can_be_read(self, shelf: Shelf, content: bytes) -> None:
+        shelf.store.write(PATH, [content])
+
+        assert shelf.store.read_head(PATH, 1000) == content[:1000]
+
+    def test_a_result_that_is_gone_has_no_beginning(self, shelf: Shelf) -> None:
+        with pytest.raises(StorageError, match=r"There is no result at .* any more"):
+            shelf.store.read_head(PATH, 1000)
+
     @pytest.mark.parametrize("first", [b"the first", b""])
     def test_a_path_keeps_its_first_content(self, shelf: Shelf, first: bytes) -> None:
         before = shelf.store.write(PATH, [first])
@@ -199,6 +210,122 @@ class TestEveryStore:
         shelf.store.write(f"{key}/x.json", [b"x"])
 
         assert shelf.listing() == {f"{key}/x.json": 1}
+
+
+class TestAFollower:
+    def test_is_told_of_an_upload_before_it_has_its_name(self, shelf: Shelf) -> None:
+        told: list[tuple[Upload, Mapping[str, int]]] = []
+
+        shelf.store.write(
+            PATH, [b"one", b"two"], Follower(note=lambda up: told.append((up, shelf.listing())))
+        )
+
+        ((upload, seen),) = told
+        assert (upload.size, upload.sha256, seen) == (6, sha256(b"onetwo"), {})
+
+    def test_that_knows_the_upload_spares_reading_it_again(self, shelf: Shelf) -> None:
+        told: list[Upload] = []
+        shelf.store.write(PATH, [b"x"], Follower(note=told.append))
+        known = Follower(uploaded=replace(told[0], sha256="as it was noted"))
+
+        assert shelf.store.write(PATH, source_that_fails_at_once(), known).sha256 == "as it was noted"
+
+    @pytest.mark.parametrize("change", [{"etag": "another"}, {"size": 2}])
+    def test_that_knows_another_upload_has_it_read(self, shelf: Shelf, change: dict[str, Any]) -> None:
+        told: list[Upload] = []
+        shelf.store.write(PATH, [b"x"], Follower(note=told.append))
+        known = Follower(uploaded=replace(told[0], sha256="of another", **change))
+
+        assert shelf.store.write(PATH, source_that_fails_at_once(), known).sha256 == sha256(b"x")
+
+    def test_that_lost_its_lease_has_nothing_published(self, shelf: Shelf) -> None:
+        def lose(_upload: Upload) -> None:
+            raise LeaseLostError
+
+        with pytest.raises(LeaseLostError):
+            shelf.store.write(PATH, [b"x"], Follower(note=lose))
+
+        assert shelf.everything() == {}
+
+    def test_keeps_its_lease_while_a_file_is_read_back(self, shelf: Shelf) -> None:
+        content = b"x" * (2 * PIECE + 1)
+        shelf.store.write(PATH, [content])
+        kept: list[None] = []
+
+        shelf.store.write(PATH, [], Follower(keep=lambda: kept.append(None)))
+
+        assert len(kept) >= 3
+
+
+class TestReading:
+    @pytest.mark.parametrize("size", [0, 1, PIECE + 1])
+    def test_a_result_is_read_as_it_was_stored(self, shelf: Shelf, size: int) -> None:
+        shelf.store.write(PATH, [b"x" * size])
+
+        assert b"".join(shelf.store.read(PATH)) == b"x" * size
+
+    def test_a_result_that_is_not_there_is_named(self, shelf: Shelf) -> None:
+        with pytest.raises(StorageError, match=PATH):
+            list(shelf.store.read(PATH))
+
+
+class TestEverySweep:
+    FOR_EVERYTHING = timedelta(seconds=-5)
+
+    def test_leaves_what_is_being_written_however_old(self, shelf: Shelf) -> None:
+        removed: list[int] = []
+
+        def chunks() -> Iterator[bytes]:
+            yield b"x" * (PIECE + 1)
+            removed.append(shelf.store.sweep(self.FOR_EVERYTHING, [PATH]))
+            yield b"y"
+
+        shelf.store.write(PATH, chunks())
+
+        assert removed == [0]
+        assert shelf.listing() == {PATH: PIECE + 2}
+
+    def test_of_what_is_still_being_written_has_nothing_published(self, shelf: Shelf) -> None:
+        """Which takes a worker that went on for a day without its lease."""
+        removed: list[int] = []
+
+        def chunks() -> Iterator[bytes]:
+            yield b"x" * (PIECE + 1)
+            removed.append(shelf.store.sweep(self.FOR_EVERYTHING, ["another.json"]))
+            yield b"y"
+
+        with pytest.raises(TransientError):
+            shelf.store.write(PATH, chunks())
+
+        assert removed == [1]
+        assert shelf.everything() == {}
+
+    def test_finds_what_a_killed_writer_left_once_it_is_old(self, shelf: Shelf) -> None:
+        """Nothing of a process that is killed runs on: neither a handler nor a `finally`."""
+        holding = threading.Event()
+        release = threading.Event()
+
+        def chunks() -> Iterator[bytes]:
+            yield b"x" * (PIECE + 1)
+            holding.set()
+            release.wait(10)
+            raise SourceFailedError
+
+        def write() -> None:
+            with pytest.raises(SourceFailedError):
+                shelf.store.write(PATH, chunks())
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        holding.wait(10)
+        try:
+            assert shelf.store.sweep(timedelta(hours=1)) == 0
+            assert len(shelf.everything()) == 1
+            assert shelf.store.sweep(self.FOR_EVERYTHING) == 1
+            assert shelf.everything() == {}
+        finally:
+            release.set()
+            writer.join()
 
 
 def source_that_fails_at_once() -> Iterator[bytes]:
@@ -468,3 +595,51 @@ def abandon(lake: OneLakeStore, path: str) -> None:
     """Leaves a temporary file behind, as a killed worker does."""
     address = lake._address
     lake._files.create(address.temporary(address.final(path)))
+
+
+class TestAppends:
+    def test_go_on_while_the_lake_answers_the_last_one(self) -> None:
+        """The third piece is read when the first is done, and not before: memory holds no more than a few."""
+        at_once, read = threading.Barrier(AT_ONCE, timeout=10), 0
+        given: list[tuple[bytes, int]] = []
+
+        def append(piece: bytes, offset: int) -> None:
+            at_once.wait()  # passes only where two are under way
+            given.append((piece, offset))
+
+        def letters() -> Iterator[bytes]:
+            nonlocal read
+            for letter in (b"a", b"b", b"c", b"d"):
+                assert read <= len(given) + AT_ONCE
+                read += 1
+                yield letter
+
+        assert append_all(letters(), append) == 4
+        assert sorted(given) == [(b"a", 0), (b"b", 1), (b"c", 2), (b"d", 3)]
+
+    def test_that_fail_end_the_rest(self) -> None:
+        begun: list[int] = []
+
+        def append(piece: bytes, offset: int) -> None:
+            begun.append(offset)
+            raise SourceFailedError
+
+        with pytest.raises(SourceFailedError):
+            append_all([b"x"] * 100, append)
+
+        assert len(begun) <= AT_ONCE
+
+    def test_under_way_do_not_hold_up_a_worker_that_is_ended(self) -> None:
+        release = threading.Event()
+
+        def ended() -> Iterator[bytes]:
+            yield b"x"
+            raise SystemExit
+
+        with pytest.raises(SystemExit):
+            append_all(ended(), lambda _piece, _offset: assert_released(release))
+        release.set()
+
+
+def assert_released(release: threading.Event) -> None:
+    assert release.wait(10)

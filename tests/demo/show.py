@@ -20,11 +20,14 @@ from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.driving import follow, watch
 from report_orchestrator.services.opening import open_manual_run
+from report_orchestrator.services.pausing import pause
 from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.wiring import get_ports
+from tests.demo.history import fill_history
 from tests.host.api.seed import BOX_REPORTS, DISABLED_REPORTS, GEO_REPORTS, QUARANTINED_REPORTS, RING_REPORTS
 
 EACH_KIND = 4
+PAUSED_NAME = GEO_REPORTS[-2].name
 SIGNS = {
     Status.QUEUED: "…",
     Status.RUNNING: "▶",
@@ -58,10 +61,17 @@ def show_reports(console: Console, root: Path) -> bool:
 
 
 def start_some() -> None:
-    """Runs for the admin to show, still under way when it is opened."""
+    """Weeks of history, and runs that are still under way, for the admin to show when it is opened."""
     _quiet()
     ports = get_ports()
     discover(ports=ports)
+    fill_history()
+    pause(
+        list(ReportSchedule.objects.filter(name=PAUSED_NAME).values_list("report_key", flat=True)),
+        actor="maria",
+        reason="The portfolio is being reloaded.",
+        ports=ports,
+    )
     sync_schedules(ports=ports, settings=get_settings())
     _open([*GOOD_NAMES, *BROKEN_NAMES])
 

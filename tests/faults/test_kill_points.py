@@ -105,7 +105,9 @@ def assert_invariants(runs: list[dict[str, Any]], seen: Counter[str], fired: set
         assert run["twice"] == unknown, run
         assert seen[run["reference"]] == 1 + (point_of[run["name"]] == "inside:external_job_submission")
     stored = [file for file in (place.folder / "lake" / "report_results").rglob("*") if file.is_file()]
-    assert len(stored) == len(runs)
+    assert {str(file) for file in stored if not file.name.startswith("_")} == {run["path"] for run in runs}
+    assert len(stored) == 2 * len(runs)  # each with its manifest
+    assert not list((place.folder / "lake").rglob("*.part"))
     jobs = ask(place, "list(Job.objects.values_list('fireant_jobid', flat=True))")
     assert len(jobs) == len(set(jobs)) == len(runs)
 

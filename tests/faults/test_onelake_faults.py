@@ -435,10 +435,20 @@ class TestATokenThatTheLakeRefuses:
         assert sandbox.requests["token"] == 2
 
     def test_in_mid_file_is_replaced_by_a_new_one(self, sandbox: OneLakeSandbox, store: OneLakeStore) -> None:
+        look, appended = sandbox.observe, threading.Event()
+
+        def observe() -> None:
+            look()
+            if sandbox.requests["append"]:
+                appended.set()
+
         def chunks() -> Iterator[bytes]:
             yield b"x" * PIECE
+            assert appended.wait(10)
             sandbox.expire_tokens()
             yield b"y"
+
+        sandbox.observe = observe
 
         assert store.write(PATH, chunks()).size == len(LARGE)
         # Two of them are refused: the SDK asks again with the token that it has.

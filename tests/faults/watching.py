@@ -69,8 +69,9 @@ def submissions(place: Place) -> Counter[str]:
 
 
 def stored(place: Place) -> list[Path]:
-    """The files in the lake, unfinished ones too."""
-    return [file for file in (place.folder / "lake" / "report_results").rglob("*") if file.is_file()]
+    """The files in the lake, unfinished ones too, but for the manifests beside the results."""
+    files = [file for file in (place.folder / "lake" / "report_results").rglob("*") if file.is_file()]
+    return [file for file in files if not file.name.startswith("_")]
 
 
 def await_ends(place: Place, count: int, seconds: float) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,27 @@ def test_the_example_host_has_nothing_to_correct() -> None:
 
 def test_a_whole_configuration_for_production_has_nothing_to_correct(settings: DjangoSettings) -> None:
     assert found(settings, **PRODUCTION) == []
+
+
+class TestTables:
+    def test_e010_the_libraries_are_missing(
+        self, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        find = importlib.util.find_spec
+        monkeypatch.setattr(
+            "report_orchestrator.checks.find_spec", lambda name: None if name == "ijson" else find(name)
+        )
+        message, hint = only(found(settings, RESULT_TABLES=True), "E010")
+        assert message == "RESULT_TABLES is on, and ijson is not installed."
+        assert "report-orchestrator[delta]" in hint
+
+    def test_e010_the_store_is_ones_own(self, settings: DjangoSettings) -> None:
+        store = "report_orchestrator.testing.FakeStore"
+        message, _hint = only(found(settings, RESULT_TABLES=True, RESULT_STORE=store), "E010")
+        assert "a store of your own" in message
+
+    def test_with_all_in_place_there_is_nothing_to_say(self, settings: DjangoSettings) -> None:
+        assert found(settings, RESULT_TABLES=True) == []
 
 
 class TestSettings:

@@ -55,7 +55,8 @@ def test_one_message_takes_a_run_through_all_five_steps(new_run: NewRun, fakes: 
     run = go(new_run(), fakes)
     assert run.status == Status.SUCCEEDED
     assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
-    assert fakes.store.files == {run.result_path: b'{"results": [1]}'}
+    assert fakes.store.files[run.result_path] == b'{"results": [1]}'
+    assert list(fakes.store.files) == [run.result_path, run.manifest_path]
     assert (run.fireant_job_id, run.result_size, run.results_path) == (
         "101",
         16,

@@ -42,7 +42,7 @@ def test_a_failed_run_goes_on_from_the_step_that_failed(new_run: NewRun, fakes: 
     assert len(fakes.fireant.submitted) == 1
     steps = list(run.steps.values_list("step", "attempt", "result").order_by("pk"))[-2:]
     assert steps == [("results_storage", 1, "failed"), ("results_storage", 2, "completed")]
-    made = Intervention.objects.get()
+    made = Intervention.objects.get(kind="retried")
     assert (made.kind, made.actor, made.reason) == ("retried", "ann", "why not")
 
 

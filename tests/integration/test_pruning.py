@@ -79,7 +79,7 @@ def test_what_a_person_did_goes_with_the_run(new_run: NewRun, fakes: FakePorts) 
     ended(new_run, fakes)
     fakes.clock.advance(days=31)
     go(fakes)
-    assert not Intervention.objects.exists()
+    assert not Intervention.objects.filter(run=run).exists()
 
 
 def test_a_report_without_its_last_run_keeps_the_occurrence_decided(

@@ -48,6 +48,7 @@ exit status: 0 well, 1 a run failed, 2 used wrongly"""
         parser.add_argument(
             "--limit-in-flight", type=int, default=5, metavar="N", help="runs under way at once (default 5)"
         )
+        parser.add_argument("--reason", default="", help="why, for those who look at the runs later")
         super().add_arguments(parser)
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
@@ -94,7 +95,9 @@ exit status: 0 well, 1 a run failed, 2 used wrongly"""
                 progress.update(bar, completed=len(run_ids) - live)
                 room = min(options["limit_in_flight"] - live, len(waiting))
                 taken = [waiting.pop() for _ in range(max(room, 0))]
-                run_ids += open_backfill(taken, actor=command_line_user(), ports=ports).run_ids
+                run_ids += open_backfill(
+                    taken, actor=command_line_user(), ports=ports, reason=options["reason"]
+                ).run_ids
                 if not live and not taken and not waiting:
                     return watch(run_ids)
                 time.sleep(LOOK)

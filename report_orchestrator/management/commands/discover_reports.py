@@ -10,12 +10,13 @@ from django.core.management.base import CommandParser
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import Json
 from report_orchestrator.management.base import OrchestratorCommand, counted
+from report_orchestrator.management.intervening import command_line_user
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.definitions import Change
 from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.found import Discovery
+from report_orchestrator.services.found import Acceptance, Discovery
 from report_orchestrator.services.reconciling import sync_schedules
 
 
@@ -44,10 +45,17 @@ exit status: 0 well, 1 removals are held for a person (or it failed), 2 used wro
             action="store_true",
             help="retire reports that are gone even where that is more than a fifth of all",
         )
+        parser.add_argument("--reason", default="", help="why the removals are right, for the record")
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Discovers, brings the queue's lines in step, and tells."""
-        found = discover(ports=ports, dry_run=options["dry_run"], accept_removals=options["accept_removals"])
+        found = discover(
+            ports=ports,
+            dry_run=options["dry_run"],
+            accepted=Acceptance(actor=command_line_user(), reason=options["reason"])
+            if options["accept_removals"]
+            else None,
+        )
         if not found.dry_run:
             sync_schedules(ports=ports, settings=in_force(settings))
         if options["format"] == "json":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -46,16 +45,17 @@ exit status: 0 well, 1 a run failed or a report was refused, 2 used wrongly"""
             metavar="YYYY-MM-DD",
             help="the run's date (default: today, in the report's zone)",
         )
+        parser.add_argument("--reason", default="", help="why, for those who look at the run later")
         super().add_arguments(parser)
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Opens the runs, then does what the options ask."""
         keys = list(dict.fromkeys(options["report_ids"]))
-        run_ids, refused = self._open(keys, options["date"], ports, ring=not options["now"])
+        run_ids, refused = self._open(keys, options, ports)
         return self.finish(run_ids, refused, ports=ports, settings=settings, options=options)
 
     def _open(
-        self, keys: Sequence[str], run_date: date | None, ports: Ports, *, ring: bool
+        self, keys: Sequence[str], options: Mapping[str, Any], ports: Ports
     ) -> tuple[list[int], dict[str, str]]:
         """The ids of the opened runs, and why the others were refused."""
         refresh(keys, ports=ports, source=ChangeSource.DISCOVERY)
@@ -71,7 +71,12 @@ exit status: 0 well, 1 a run failed or a report was refused, 2 used wrongly"""
                         f"There is no report {key} in {ports.reports.label}. Check the id."
                     )
                 run = open_manual_run(
-                    schedule, run_date=run_date, asked_by=command_line_user(), ports=ports, ring=ring
+                    schedule,
+                    run_date=options["date"],
+                    asked_by=command_line_user(),
+                    ports=ports,
+                    ring=not options["now"],
+                    reason=options["reason"],
                 )
                 run_ids.append(run.pk)
             except InvalidReportError as error:

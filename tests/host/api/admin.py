@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import Count
 
+from report_orchestrator.admin import ReportRunsMixin
+
 from .models import BoxEvent, Event, EventGroup, GeoEvent, Job, Report, ReportModifier, RingEvent
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ else:
 
 
 @admin.register(Report)
-class ReportAdmin(HostAdmin[Report]):
+class ReportAdmin(ReportRunsMixin, HostAdmin[Report]):
     list_display = ("name", "peril", "event_group", "cron", "priority", "is_valid", "updated")
     list_filter = ("is_valid", "peril", "priority", "loss_perspective", "cob", "event_group")
     list_select_related = ("event_group",)

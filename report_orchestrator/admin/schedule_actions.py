@@ -1,0 +1,97 @@
+"""Acting on reports, from their list and their pages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.admin.acting import ActingAdmin, Button
+from report_orchestrator.admin.acts import parse_keys
+from report_orchestrator.admin.cron_check import CHECKED_AT_MOST, checked
+from report_orchestrator.admin.schedule_acts import SCHEDULE_ACTS
+from report_orchestrator.models import ReportSchedule
+from report_orchestrator.wiring import get_ports
+
+
+class ScheduleActions(ActingAdmin[ReportSchedule]):
+    """Run now, pause, resume, backfill; and the check of a cron, which only tells."""
+
+    acts = SCHEDULE_ACTS
+    actions = ("run_selected", "pause_selected", "resume_selected", "backfill_selected", "check_selected")
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the check, which is no act."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_check_cron"
+        return [
+            path("check-cron/", self.admin_site.admin_view(self.check_view), name=name),
+            *super().get_urls(),
+        ]
+
+    def has_run_reports_permission(self, request: HttpRequest) -> bool:
+        """For the list's action."""
+        return self.may(request, "run")
+
+    def has_pause_reports_permission(self, request: HttpRequest) -> bool:
+        """For the list's actions."""
+        return self.may(request, "pause")
+
+    def has_backfill_reports_permission(self, request: HttpRequest) -> bool:
+        """For the list's action."""
+        return self.may(request, "backfill")
+
+    @admin.action(description=_("Run the selected reports now"), permissions=["run_reports"])
+    def run_selected(self, request: HttpRequest, chosen: QuerySet[ReportSchedule]) -> HttpResponse:
+        """Asks first."""
+        return self.ask_about(request, "run", chosen)
+
+    @admin.action(description=_("Pause the selected reports"), permissions=["pause_reports"])
+    def pause_selected(self, request: HttpRequest, chosen: QuerySet[ReportSchedule]) -> HttpResponse:
+        """Asks first."""
+        return self.ask_about(request, "pause", chosen)
+
+    @admin.action(description=_("Resume the selected reports"), permissions=["pause_reports"])
+    def resume_selected(self, request: HttpRequest, chosen: QuerySet[ReportSchedule]) -> HttpResponse:
+        """Asks first."""
+        return self.ask_about(request, "resume", chosen)
+
+    @admin.action(description=_("Backfill the selected reports"), permissions=["backfill_reports"])
+    def backfill_selected(self, request: HttpRequest, chosen: QuerySet[ReportSchedule]) -> HttpResponse:
+        """Asks first."""
+        return self.ask_about(request, "backfill", chosen)
+
+    @admin.action(description=_("Check the cron of the selected reports"), permissions=["view"])
+    def check_selected(self, request: HttpRequest, chosen: QuerySet[ReportSchedule]) -> HttpResponse:
+        """Tells at once: it changes nothing."""
+        keys = chosen.order_by("pk").values_list("pk", flat=True)[: CHECKED_AT_MOST + 1]
+        return self._checked(request, list(keys))
+
+    def check_view(self, request: HttpRequest) -> HttpResponse:
+        """What the crons of the reports in the address mean."""
+        self._refuse_strangers(request)
+        return self._checked(request, parse_keys(request.GET.get("ids", ""), CHECKED_AT_MOST))
+
+    def buttons(self, request: HttpRequest, schedule: ReportSchedule) -> list[Button]:
+        """The acts, and the check for those that have a cron."""
+        made = super().buttons(request, schedule)
+        if schedule.cron:
+            address = f"{self._address(ReportSchedule, 'check_cron')}?ids={schedule.pk}"
+            made.append(Button(label=gettext("Check cron"), address=address))
+        return made
+
+    def _checked(self, request: HttpRequest, keys: list[int]) -> HttpResponse:
+        rows = ReportSchedule.objects.filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("What the crons mean"),
+            "opts": self.opts,
+            "media": self.media,
+            "checks": [checked(row, get_ports().clock()) for row in rows],
+            "cut_at": CHECKED_AT_MOST if len(keys) > CHECKED_AT_MOST else 0,
+            "back": self._back(request, request.get_full_path() if request.method == "POST" else "", keys),
+        }
+        return TemplateResponse(request, "admin/report_orchestrator/check_cron.html", context)

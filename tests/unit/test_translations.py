@@ -1,0 +1,83 @@
+"""Each word that a person reads is marked for translation, and has a German one."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polib
+import pytest
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_python
+from django.utils.translation import ngettext, override
+from django.utils.translation.template import templatize
+
+import report_orchestrator
+
+PACKAGE = Path(report_orchestrator.__file__).parent
+GERMAN = PACKAGE / "locale" / "de" / "LC_MESSAGES" / "django.po"
+KEYWORDS = {*DEFAULT_KEYWORDS, "gettext_lazy", "ngettext_lazy", "pgettext_lazy", "gettext_noop"}
+FIELDS = re.compile(r"%\(\w+\)s|\{\w*\}")
+
+
+def in_the_code() -> Iterator[str]:
+    """Each sentence that Python and the templates ask a translation for."""
+    for file in PACKAGE.rglob("*.py"):
+        yield from messages(file.read_text())
+    for file in PACKAGE.rglob("templates/**/*.html"):
+        yield from messages(templatize(file.read_text(), origin=str(file)))
+
+
+def messages(source: str) -> Iterator[str]:
+    keywords: dict[str, Any] = dict.fromkeys(KEYWORDS)
+    for _line, _function, found, _comments in extract_python(
+        io.BytesIO(source.encode()), keywords, [], {"encoding": "utf-8"}
+    ):
+        words: Any = found  # one text, or the singular and the plural
+        first = words if isinstance(words, str) else words[0]
+        if first:
+            yield first
+
+
+@pytest.fixture(scope="module")
+def german() -> polib.POFile:
+    return polib.pofile(str(GERMAN))
+
+
+def test_nothing_is_without_a_translation(german: polib.POFile) -> None:
+    known = {entry.msgid for entry in german if not entry.obsolete}
+
+    assert len(known) > 300
+    assert set(in_the_code()) - known == set(), "run makemessages -l de in report_orchestrator, and translate"
+
+
+def test_no_translation_is_empty_fuzzy_or_left_over(german: polib.POFile) -> None:
+    assert [entry.msgid for entry in german.untranslated_entries()] == []
+    assert [entry.msgid for entry in german.fuzzy_entries()] == []
+    assert [entry.msgid for entry in german.obsolete_entries()] == []
+    assert {entry.msgid for entry in german} - set(in_the_code()) == set()
+
+
+def test_a_translation_fills_in_the_same_values(german: polib.POFile) -> None:
+    for entry in german:
+        originals = [entry.msgid, *([entry.msgid_plural] if entry.msgid_plural else [])]
+        allowed = {field for original in originals for field in FIELDS.findall(original)}
+        for text in [entry.msgstr] if entry.msgstr else entry.msgstr_plural.values():
+            assert set(FIELDS.findall(text)) <= allowed, entry.msgid
+        last = entry.msgstr or entry.msgstr_plural[1]
+        assert set(FIELDS.findall(last)) == set(FIELDS.findall(originals[-1])), entry.msgid
+
+
+def test_the_compiled_catalogue_is_the_written_one(german: polib.POFile) -> None:
+    compiled = polib.mofile(str(GERMAN.with_suffix(".mo")))
+
+    assert {(e.msgid, e.msgstr, str(e.msgstr_plural)) for e in compiled} == {
+        (e.msgid, e.msgstr, str(e.msgstr_plural)) for e in german
+    }
+
+
+def test_django_finds_it() -> None:
+    with override("de"):
+        assert ngettext("and one more", "and %(more)s more", 2) == "und noch %(more)s"
