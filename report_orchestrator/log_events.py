@@ -27,6 +27,7 @@ _WARNINGS = frozenset(
         "report_quarantined",
         "removals_held",
         "report_key_too_long",
+        "change_left_to_discovery",
         "times_beyond_lookback",
         "circuit_opened",
         "clock_set_back",

@@ -41,8 +41,11 @@ class ReportSource(Protocol):
         """All reports, or those with these keys, streamed in the order of their primary keys."""
         ...
 
-    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
-        """The reports whose `updated` is later than `stamp`; none where the host has no such field."""
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
+        """The keys of reports whose `updated` is later than `stamp`, each with it; none where the host has no such field.
+
+        None stands for a stamp that two edits may have in common, so that nobody can tell whether it is known.
+        """
         ...
 
     def load(self, key: str) -> Report:
@@ -297,8 +300,16 @@ class TaskQueue(Protocol):
         """
         ...
 
-    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
-        """Makes our lines in the schedule table exactly these, and touches nobody else's."""
+    def sync_schedules(
+        self,
+        wanted: Iterable[QueueSchedule],
+        *,
+        only: Collection[tuple[int | str, ...]] | None = None,
+    ) -> ScheduleSync:
+        """Makes our lines in the schedule table exactly these, and touches nobody else's.
+
+        With `only`, no line with other arguments than these is looked at.
+        """
         ...
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:

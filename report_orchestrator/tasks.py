@@ -6,8 +6,15 @@ from datetime import timedelta
 
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services import approaches, discovery, execution, maintenance, scheduling
-from report_orchestrator.services.approaches import in_force
+from report_orchestrator.services import (
+    discovery,
+    execution,
+    maintenance,
+    reconciling,
+    refreshing,
+    scheduling,
+)
+from report_orchestrator.services.approaches import in_force, pipeline_name, window_schedule
 from report_orchestrator.wiring import get_ports
 
 LONGEST = timedelta(seconds=45)
@@ -40,7 +47,7 @@ def tick() -> None:
 def cron_sensor() -> int:
     """The sensor approach's tick: edits that sent no signal, then what is due. Returns how many runs it opened."""
     ports, settings = get_ports(), in_force(get_settings())
-    discovery.refresh_changed(ports=ports)
+    refreshing.refresh_changed(ports=ports)
     return scheduling.open_due_runs(ports=ports, settings=settings).runs
 
 
@@ -49,7 +56,7 @@ def decide_window() -> int:
     ports, settings = get_ports(), in_force(get_settings())
     opened = scheduling.open_due_runs(ports=ports, settings=settings)
     # The queue counts on by its own wall clock: without time zones it would sleep through a repeated hour.
-    line = approaches.window_schedule(settings, ports.clock())
+    line = window_schedule(settings, ports.clock())
     ports.queue.move_schedule(line.name, line.next_run_at)
     return opened.runs
 
@@ -60,7 +67,7 @@ def run_report(schedule_id: int) -> int:
     only = ReportSchedule.objects.filter(pk=schedule_id)
     opened = scheduling.open_due_runs(ports=ports, settings=settings, schedules=only, ring=False)
     if schedule := only.first():
-        name = approaches.pipeline_name(schedule)
+        name = pipeline_name(schedule.report_key, schedule.name)
         ports.queue.ring(opened.run_ids, group=name)
         if (
             schedule.next_run_at is None or schedule.next_run_at > ports.clock()
@@ -73,5 +80,5 @@ def run_discovery() -> int:
     """Discovers the host's reports and brings the queue's lines in step. Returns how many changes were noticed."""
     ports, settings = get_ports(), in_force(get_settings())
     found = discovery.discover(ports=ports)
-    approaches.sync_schedules(ports=ports, settings=settings)
+    reconciling.sync_schedules(ports=ports, settings=settings)
     return len(found.changes)

@@ -128,11 +128,11 @@ class FakeReports:
         wanted = self.found if keys is None else self.found.keys() & set(keys)
         yield from (self.found[key] for key in sorted(wanted))
 
-    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
-        """Those with a later stamp."""
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
+        """Those with a later stamp, and it."""
         for summary in self.summaries():
             if summary.updated_at is not None and summary.updated_at > stamp:
-                yield summary
+                yield summary.key, summary.updated_at
 
     def load(self, key: str) -> Report:
         """One report whole."""
@@ -282,19 +282,27 @@ class FakeQueue:
         """Remembers."""
         self.rung.extend(run_ids)
 
-    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
-        """Makes the lines exactly these."""
-        before = self.lines
+    def sync_schedules(
+        self,
+        wanted: Iterable[QueueSchedule],
+        *,
+        only: Collection[tuple[int | str, ...]] | None = None,
+    ) -> ScheduleSync:
+        """Makes the lines exactly these, or those with these arguments."""
+        others = {} if only is None else {n: line for n, line in self.lines.items() if line.args not in only}
+        before = {name: line for name, line in self.lines.items() if name not in others}
         self.lines = {line.name: line for line in wanted}
         updated: Mapping[str, str] = {
             name: "changed" for name, line in self.lines.items() if name in before and before[name] != line
         }
-        return ScheduleSync(
+        synced = ScheduleSync(
             created=tuple(name for name in self.lines if name not in before),
             updated=updated,
             removed=tuple(name for name in before if name not in self.lines),
             unchanged=len(self.lines.keys() & before.keys()) - len(updated),
         )
+        self.lines |= others
+        return synced
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
         """Moves a line."""

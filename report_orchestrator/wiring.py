@@ -6,14 +6,13 @@ Each process has one set of adapters, made when it is first asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, cast
 
 from django.apps import apps
 from django.core.signals import setting_changed
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
 from django.utils.module_loading import import_string
 
 from report_orchestrator.adapters.database import database_clock
@@ -21,6 +20,7 @@ from report_orchestrator.adapters.django_q import DjangoQ
 from report_orchestrator.adapters.fireant import FireantClient
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
 from report_orchestrator.adapters.host_models import HostReports
+from report_orchestrator.adapters.host_signals import Find, connect_reports
 from report_orchestrator.adapters.local_files import LocalFiles
 from report_orchestrator.adapters.queue_probe import probe_broker
 from report_orchestrator.adapters.store_probe import probe_folder, probe_lake, probe_token
@@ -28,7 +28,7 @@ from report_orchestrator.conf import SETTING, Settings, get_settings, load_setti
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, Probed, ResultStore, ResultTable
-from report_orchestrator.services import announce, discovery
+from report_orchestrator.services import announce, refreshing
 from report_orchestrator.services.doctor import Probe, Probes
 
 
@@ -159,24 +159,26 @@ if hasattr(os, "register_at_fork"):
 
 
 def connect_host_signals() -> None:
-    """Listens to saves and deletions of the host's reports, so that a change takes effect at once."""
+    """Listens to the host's reports, groups and events, so that a change takes effect at once."""
     settings, _problems = load_settings()
     try:
         model = apps.get_model(settings.report_model)
     except (LookupError, ValueError):
         return  # the system checks say it better than an exception at start-up
-    post_save.connect(_report_changed, sender=model, dispatch_uid="report_orchestrator.post_save")
-    post_delete.connect(_report_changed, sender=model, dispatch_uid="report_orchestrator.post_delete")
+    connect_reports(model, _report_changed)
+    try:
+        events = HostReports(settings).signals(_report_changed)
+    except ConfigurationError:
+        return  # so do they of fields
+    if events is not None:
+        events.connect()
 
 
-def _report_changed(*, instance: Any, using: str, raw: bool = False, **_kwargs: object) -> None:
+def _report_changed(using: str, find: Find) -> None:
     """After the host's own commit, and robust, so that nothing of ours can fail a save of the host's."""
-    if raw:
-        return
-    key = str(instance.pk)
 
     def bring_in_step() -> None:
-        _refresh(key)
+        _refresh(find())
 
     def once_ours_is_free() -> None:
         """The host may hold a transaction of our database open around the save: our rows are not locked for its length."""
@@ -185,5 +187,12 @@ def _report_changed(*, instance: Any, using: str, raw: bool = False, **_kwargs: 
     transaction.on_commit(once_ours_is_free, using=using, robust=True)
 
 
-def _refresh(key: str) -> None:
-    discovery.refresh([key], ports=get_ports())
+MANY = 1000
+"""A change that concerns more reports than this would hold up whoever made it: it is left to the next discovery."""
+
+
+def _refresh(keys: Sequence[str]) -> None:
+    if len(keys) > MANY:
+        announce.schedule_event("change_left_to_discovery", reports=len(keys))
+        return
+    refreshing.refresh(keys, ports=get_ports())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import router, transaction
+from django.db.models import QuerySet
 from django_q.conf import Conf
 from django_q.models import Schedule, Task
 from django_q.status import Stat
@@ -63,28 +66,21 @@ class DjangoQ:
         for run_id in run_ids:
             transaction.on_commit(_bell(run_id, group), using=router.db_for_write(ReportRun), robust=True)
 
-    def sync_schedules(self, wanted: Sequence[QueueSchedule]) -> ScheduleSync:
-        """Makes our lines exactly those wanted, in bulk, touching only what differs."""
+    def sync_schedules(
+        self,
+        wanted: Iterable[QueueSchedule],
+        *,
+        only: Collection[tuple[int | str, ...]] | None = None,
+    ) -> ScheduleSync:
+        """Makes our lines exactly those wanted, in bulk, touching only what differs. Lines that are right are not loaded."""
         with transaction.atomic(using=router.db_for_write(Schedule)):
-            ours = list(Schedule.objects.filter(func__startswith=TASKS))
-            existing = {line.name: line for line in ours}
-            kept = {line.pk for line in existing.values()}
-            doubled = [line for line in ours if line.pk not in kept]
-            names = {line.name for line in wanted}
-            removed = [line for name, line in existing.items() if name not in names] + doubled
-            created = [_line(line) for line in wanted if line.name not in existing]
-            differing = dict(_differences(wanted, existing))
-            Schedule.objects.filter(pk__in=[line.pk for line in removed]).delete()
-            Schedule.objects.bulk_create(created, batch_size=BATCH)
-            Schedule.objects.bulk_update(
-                [existing[name] for name in differing], [*_COMPARED, "next_run"], batch_size=200
-            )
-        return ScheduleSync(
-            created=tuple(line.name for line in created),
-            updated=differing,
-            removed=tuple(str(line.name) for line in removed),
-            unchanged=len(names) - len(created) - len(differing),
-        )
+            ours = Schedule.objects.filter(func__startswith=TASKS)
+            if only is not None:
+                ours = ours.filter(args__in=[repr(arguments) for arguments in only])
+            comparison = _Comparison.of(ours)
+            for line in wanted:
+                comparison.take(line)
+            return comparison.write()
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
         """Corrects a line's next time; a line without one sleeps until it is given one."""
@@ -106,57 +102,104 @@ class DjangoQ:
         return len(keys)
 
 
-def _line(wanted: QueueSchedule) -> Schedule:
-    line = Schedule(name=wanted.name, next_run=queue_time(wanted.next_run_at))
-    for column, value in _columns(wanted).items():
-        setattr(line, column, value)
-    return line
-
-
-def _columns(wanted: QueueSchedule) -> Mapping[str, object]:
+def _columns(wanted: QueueSchedule) -> tuple[object, ...]:
+    """The values of `_COMPARED` that a line wants."""
     cron = wanted.cron if len(wanted.cron) <= LONGEST_CRON else ""
     minutes = wanted.minutes or (DAY if wanted.pinned else 1)
-    return {
-        "func": wanted.task,
-        "args": repr(wanted.args) if wanted.args else None,
-        "kwargs": None,
-        "hook": None,
-        "intended_date_kwarg": None,
-        "cluster": None,
-        "schedule_type": Schedule.CRON if cron else Schedule.MINUTES,
-        "minutes": None if cron else minutes,
-        "cron": cron or None,
-        "repeats": -1,
-    }
+    arguments = repr(wanted.args) if wanted.args else None
+    kind = Schedule.CRON if cron else Schedule.MINUTES
+    return (wanted.task, arguments, None, None, None, None, kind, None if cron else minutes, cron or None, -1)
 
 
-def _differences(
-    wanted: Sequence[QueueSchedule], existing: Mapping[str, Schedule]
-) -> Iterator[tuple[str, str]]:
-    """Changes the lines that differ, and says what differed in each."""
-    for line in wanted:
-        row = existing.get(line.name)
+_Row = tuple[int, tuple[object, ...], datetime | None]
+"""A line's primary key, its compared columns and its next time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Comparison:
+    """The lines that are there against those that are wanted."""
+
+    rows: dict[str | None, _Row]
+    """By name; what is left of them in the end is wanted by nobody."""
+    removed: list[tuple[int, str]]
+    created: list[Schedule] = field(default_factory=list)
+    changed: dict[str, tuple[int, dict[str, object]]] = field(default_factory=dict)
+    differing: dict[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+
+    @classmethod
+    def of(cls, lines: QuerySet[Schedule]) -> _Comparison:
+        """Reads what is there; of lines with the same name the last stays."""
+        rows: dict[str | None, _Row] = {}
+        doubled: list[tuple[int, str]] = []
+        for pk, name, next_run, *columns in lines.order_by("pk").values_list(
+            "pk", "name", "next_run", *_COMPARED
+        ):
+            if name in rows:
+                doubled.append((rows[name][0], str(name)))
+            rows[name] = (pk, tuple(columns), next_run)
+        return cls(rows=rows, removed=doubled)
+
+    def take(self, wanted: QueueSchedule) -> None:
+        """Compares one wanted line."""
+        row = self.rows.pop(wanted.name, None)
+        columns, next_run = _columns(wanted), queue_time(wanted.next_run_at)
         if row is None:
-            continue
-        columns = _columns(line)
-        said = [
-            f"{column}: {getattr(row, column)!r} -> {value!r}"
-            for column, value in columns.items()
-            if getattr(row, column) != value
-        ]
-        for column, value in columns.items():
-            setattr(row, column, value)
-        next_run = queue_time(line.next_run_at)
-        if (said or line.pinned or _sleeps_too_long(row, line)) and row.next_run != next_run:
-            said.append(f"next_run: {row.next_run} -> {next_run}")
-            row.next_run = next_run
-        if said:
-            yield line.name, "; ".join(said)
+            named = dict(zip(_COMPARED, columns, strict=True))
+            self.created.append(Schedule(name=wanted.name, next_run=next_run, **named))
+            return
+        pk, has, has_next = row
+        values: dict[str, object] = {}
+        said: list[str] = []
+        if has != columns:
+            for column, was, value in zip(_COMPARED, has, columns, strict=True):
+                if was != value:
+                    values[column] = value
+                    said.append(f"{column}: {was!r} -> {value!r}")
+        if (values or wanted.pinned or _sleeps_too_long(has_next, wanted)) and has_next != next_run:
+            values["next_run"] = next_run
+            said.append(f"next_run: {has_next} -> {next_run}")
+        if values:
+            self.changed[wanted.name] = (pk, values)
+            self.differing[wanted.name] = "; ".join(said)
+        else:
+            self.unchanged += 1
+
+    def write(self) -> ScheduleSync:
+        """Writes what differs, and says it."""
+        self.removed += [(pk, str(name)) for name, (pk, *_rest) in self.rows.items()]
+        for batch in _batches(self.removed):
+            Schedule.objects.filter(pk__in=[pk for pk, _name in batch]).delete()
+        Schedule.objects.bulk_create(self.created, batch_size=BATCH)
+        for some in _batches(list(self.changed.values())):
+            _update(dict(some))
+        return ScheduleSync(
+            created=tuple(line.name for line in self.created),
+            updated=self.differing,
+            removed=tuple(name for _pk, name in self.removed),
+            unchanged=self.unchanged,
+        )
 
 
-def _sleeps_too_long(row: Schedule, line: QueueSchedule) -> bool:
+def _sleeps_too_long(next_run: datetime | None, line: QueueSchedule) -> bool:
     """Whether a line would ring later than it ever can by itself: a clock was set back, or the host changed `USE_TZ`."""
-    if row.next_run is None or line.next_run_at is None:
-        return row.next_run is None
+    if next_run is None or line.next_run_at is None:
+        return next_run is None
     latest = queue_time(line.next_run_at + timedelta(minutes=line.minutes) + CLOCKS_APART)
-    return bool(row.next_run > latest)
+    return latest is not None and next_run > latest
+
+
+def _update(changes: Mapping[int, Mapping[str, object]]) -> None:
+    lines = Schedule.objects.in_bulk(list(changes))
+    for pk, line in lines.items():
+        for column, value in changes[pk].items():
+            setattr(line, column, value)
+    Schedule.objects.bulk_update(lines.values(), [*_COMPARED, "next_run"], batch_size=200)
+
+
+_T = TypeVar("_T")
+
+
+def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -22,6 +22,13 @@ def host_stamp(value: datetime | None) -> datetime | None:
     return readings(start_of_repetition(value, zone) or value, zone)[0]
 
 
+def certain_stamp(value: datetime) -> datetime | None:
+    """A change stamp as aware UTC; None in an hour that comes twice, where two edits may have the same."""
+    if timezone.is_naive(value) and start_of_repetition(value, timezone.get_default_timezone()) is not None:
+        return None
+    return host_stamp(value)
+
+
 def later_than(instant: datetime) -> datetime:
     """What the host's column has to be greater than for stamps later than `instant`, in the form that the column takes.
 

@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import router, transaction
 from django.db.models import Model, QuerySet
 
-from report_orchestrator.adapters.host_clock import host_stamp, later_than
+from report_orchestrator.adapters.host_clock import certain_stamp, host_stamp, later_than
 from report_orchestrator.adapters.host_fields import (
     REPORT_FIELDS,
     EventModels,
@@ -25,6 +25,7 @@ from report_orchestrator.adapters.host_fields import (
     present_paths,
     resolve_model,
 )
+from report_orchestrator.adapters.host_signals import Changed, HostSignals
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import (
     Event,
@@ -70,6 +71,18 @@ class HostReports:
         """Raises `ConfigurationError` where the settings name a model or a field that is not there."""
         _ = self._paths, self._events
 
+    def signals(self, changed: Changed) -> HostSignals | None:
+        """Who listens to the groups and events of the reports; None where the reports have no event group.
+
+        Raises:
+            ConfigurationError: the settings name a model or a field that is not there.
+        """
+        if self._events is None:
+            return None
+        return HostSignals(
+            report=self._model, group_path=self._paths["event_group"], events=self._events, changed=changed
+        )
+
     @property
     def label(self) -> str:
         """The report model's label, `app.Model`."""
@@ -95,12 +108,15 @@ class HostReports:
             chunk = self._well_formed(keys[start : start + CHUNK])
             yield from self._stream(reports.filter(pk__in=chunk))
 
-    def changed_since(self, stamp: datetime) -> Iterator[ReportSummary]:
-        """The reports whose `updated` is later than `stamp`, and those that may be."""
+    def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
+        """The keys of the reports whose `updated` is later than `stamp`, each with it, and those that may be."""
         if not self.has_change_stamp:
             return
-        later = {f"{self._paths['updated']}__gt": later_than(stamp)}
-        yield from self._stream(self._model._default_manager.filter(**later).order_by("pk"))
+        path = self._paths["updated"]
+        # No order: a sort by key would have the database walk all reports by their key, even to find none.
+        later = self._model._default_manager.filter(**{f"{path}__gt": later_than(stamp)}).order_by()
+        for key, updated in later.values_list("pk", path).iterator(chunk_size=CHUNK):
+            yield str(key), certain_stamp(updated)
 
     def _well_formed(self, keys: Iterable[str]) -> list[object]:
         """The keys that can be a primary key of this model at all; the others cannot name a report."""

@@ -18,7 +18,8 @@ from report_orchestrator.admin.working import BATCH
 from report_orchestrator.exceptions import OrchestratorError
 from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
-from report_orchestrator.services.discovery import DISCOVERY_MARK, Acceptance, discover
+from report_orchestrator.services.discovery import DISCOVERY_MARK, discover
+from report_orchestrator.services.found import Acceptance
 from report_orchestrator.wiring import get_ports
 
 PERMISSION = "report_orchestrator.accept_removals"

@@ -27,7 +27,7 @@ class ScheduleQuerySet(models.QuerySet["ReportSchedule"]):
 
     def due(self, now: datetime) -> Self:
         """Active reports with a time to decide; the longest due first."""
-        return self.filter(state=ScheduleState.ACTIVE, next_run_at__lte=now).order_by("next_run_at", "pk")
+        return self.filter(next_run_at__lte=now).order_by("next_run_at", "pk")  # only active ones have one
 
     def present(self) -> Self:
         """Reports that the host still has."""
@@ -90,7 +90,7 @@ class ReportSchedule(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["next_run_at"],
+                fields=["report_model", "next_run_at"],
                 name="ro_schedule_due_idx",
                 condition=models.Q(next_run_at__isnull=False),
             ),

@@ -1,21 +1,19 @@
-"""The lines that each approach wants in the queue's schedule table, and keeping the table like that without a restart."""
+"""Which approach is in force, and the lines and ticks that it wants."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.cron import next_time, parse_cron
 from report_orchestrator.models import Mark, ReportSchedule, ScheduleState
-from report_orchestrator.ports import Ports, QueueSchedule, ScheduleSync
-from report_orchestrator.services.announce import database, schedule_event
+from report_orchestrator.ports import QueueSchedule
 
 TASKS = "report_orchestrator.tasks"
 SETTINGS_MARK = "schedules"
@@ -24,26 +22,7 @@ LONGEST_MINUTES = 32767
 """What the queue's column of minutes can hold."""
 
 
-def sync_schedules(*, ports: Ports, settings: Settings) -> ScheduleSync:
-    """Leaves exactly the lines of these settings, puts them in force for all processes, and says what differed. Idempotent."""
-    now = ports.clock()
-    # Before the reports are read: an edit that comes meanwhile marks the lines as stale again, and that must stand.
-    Mark.objects.note(SETTINGS_MARK, now=now, detail={"in_force": _shaping(settings)})
-    synced = ports.queue.sync_schedules(
-        list(wanted_schedules(settings, now, report_model=ports.reports.label))
-    )
-    if synced.changed:
-        schedule_event(
-            "schedules_synced",
-            approach=settings.scheduling_approach,
-            lines_created=len(synced.created),
-            lines_updated=len(synced.updated),
-            lines_removed=len(synced.removed),
-        )
-    return synced
-
-
-def _shaping(settings: Settings) -> dict[str, str | float]:
+def shaping(settings: Settings) -> dict[str, str | float]:
     """The settings that shape the lines, as JSON carries them."""
     return {
         "scheduling_approach": settings.scheduling_approach,
@@ -61,30 +40,13 @@ def in_force(settings: Settings) -> Settings:
     undo each other's lines at every tick.
     """
     mark = Mark.objects.filter(name=SETTINGS_MARK).first()
-    shaping = {} if mark is None else mark.detail.get("in_force", {})
+    synced = {} if mark is None else mark.detail.get("in_force", {})
     changes: dict[str, Any] = {
         name: timedelta(seconds=value) if isinstance(getattr(settings, name), timedelta) else value
-        for name, value in shaping.items()
-        if name in _shaping(settings)  # what another version of this package wrote may have other names
+        for name, value in synced.items()
+        if name in shaping(settings)  # what another version of this package wrote may have other names
     }
     return replace(settings, **changes)
-
-
-def sync_if_stale(*, ports: Ports, settings: Settings) -> ScheduleSync | None:
-    """Brings the lines in step where a report changed since, or where they were never made: cheap enough for every tick."""
-    mark = Mark.objects.filter(name=SETTINGS_MARK).first()
-    if mark is not None and "in_force" in mark.detail and not mark.detail.get("stale"):
-        return None
-    return sync_schedules(ports=ports, settings=settings)
-
-
-def reconcile_soon() -> None:
-    """Has the next tick bring the lines in step, after a report changed."""
-    with transaction.atomic(using=database()):
-        mark = Mark.objects.select_for_update().filter(name=SETTINGS_MARK).first()
-        if mark is not None and not mark.detail.get("stale"):
-            mark.detail = {**mark.detail, "stale": True}
-            mark.save(update_fields=["detail"])
 
 
 def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) -> Iterator[QueueSchedule]:
@@ -97,7 +59,7 @@ def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) ->
         case "schedule":
             yield window_schedule(settings, now)
         case "pipeline":
-            yield from map(pipeline_schedule, _active_reports(report_model))
+            yield from report_lines(report_model)
 
 
 def _every(interval: timedelta, name: str, task: str, now: datetime) -> QueueSchedule:
@@ -117,28 +79,28 @@ def window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
     )
 
 
-def _active_reports(report_model: str) -> Iterator[ReportSchedule]:
+def report_lines(report_model: str, keys: Collection[int] | None = None) -> Iterator[QueueSchedule]:
+    """The pipeline's lines of all active reports, or of those with these primary keys."""
     active = ReportSchedule.objects.filter(
         report_model=report_model, state=ScheduleState.ACTIVE, paused_at__isnull=True
-    ).order_by("pk")
-    return active.iterator(chunk_size=1000)
-
-
-def pipeline_schedule(schedule: ReportSchedule) -> QueueSchedule:
-    """One report's own line, under the name by which a person looks for it."""
-    return QueueSchedule(
-        name=pipeline_name(schedule),
-        task=f"{TASKS}.run_report",
-        args=(schedule.pk,),
-        cron=schedule.cron,
-        next_run_at=schedule.next_run_at,
-        pinned=True,
     )
+    if keys is not None:
+        active = active.filter(pk__in=keys)
+    rows = active.order_by("pk").values_list("pk", "report_key", "name", "cron", "next_run_at")
+    for pk, key, name, cron, next_run_at in rows.iterator(chunk_size=1000):
+        yield QueueSchedule(
+            name=pipeline_name(key, name),
+            task=f"{TASKS}.run_report",
+            args=(pk,),
+            cron=cron,
+            next_run_at=next_run_at,
+            pinned=True,
+        )
 
 
-def pipeline_name(schedule: ReportSchedule) -> str:
-    """`report 42: Windstorm accumulation`, as long as the queue's column allows."""
-    return f"report {schedule.report_key}: {schedule.name}"[:100]
+def pipeline_name(key: str, name: str) -> str:
+    """The name by which a person finds a report's line: `report 42: Windstorm accumulation`, as long as the queue allows."""
+    return f"report {key}: {name}"[:100]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How a report is defined, what follows for its schedule, and what differs from what we knew of it. Writes nothing."""
+"""How a report is defined, what follows for its schedule, and what differs from what we knew of it. Saves nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from report_orchestrator.domain.reports import Json, ReportSummary, describe_rep
 from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
 from report_orchestrator.models import ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
-from report_orchestrator.services.timing import first_run_at
+from report_orchestrator.services.timing import first_run_at, named_zone, read_cron
 
 LONGEST_CRON = 200
+
+DEFINED = ("name", "cron", "timezone", "priority", "state", "problem_code", "problem")
+"""What a definition says of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +40,15 @@ class Definition:
     state: ScheduleState
     problem_code: str = ""
     problem: str = ""
-    next_run_at: datetime | None = None
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """What it says of the columns in `DEFINED`, in their order."""
+        return tuple(getattr(self, name) for name in DEFINED)
 
 
-def define(summary: ReportSummary, now: datetime) -> Definition:
-    """What the scheduler may do with a report, and when it is due next after `now`."""
+def define(summary: ReportSummary) -> Definition:
+    """What the scheduler may do with a report."""
     definition = partial(
         Definition,
         name=summary.name[:500],
@@ -60,14 +67,15 @@ def define(summary: ReportSummary, now: datetime) -> Definition:
             raise InvalidCronError(
                 f"{report} has a cron of more than {LONGEST_CRON} characters. Write it shorter, with ranges and steps."
             )
-        due = first_run_at(summary.cron, summary.timezone, report=report, after=now)
+        read_cron(summary.cron, report=report)
+        named_zone(summary.timezone, report)
     except InvalidReportError as error:
         return definition(
             state=ScheduleState.QUARANTINED,
             problem_code=error.code,
             problem=error.message,
         )
-    return definition(state=ScheduleState.ACTIVE, next_run_at=due)
+    return definition(state=ScheduleState.ACTIVE)
 
 
 def arrival(report: str, definition: Definition) -> list[Change]:
@@ -136,3 +144,31 @@ def _state_changes(row: ReportSchedule, definition: Definition, report: str) -> 
         elif not changes:
             changes.append(Change(kind=ChangeKind.REPAIRED, report=report, before=before, after=states[1]))
     return changes
+
+
+def has_undecided_times(row: ReportSchedule, now: datetime) -> bool:
+    """Whether times may have come that the old definition has to decide; a paused report's wait for nobody after an edit."""
+    if row.state != ScheduleState.ACTIVE:
+        return False
+    return row.paused_at is not None or (row.next_run_at is not None and row.next_run_at <= now)
+
+
+def is_retimed(row: ReportSchedule, definition: Definition) -> bool:
+    """Whether the report's times are others from now on."""
+    return any(getattr(row, name) != getattr(definition, name) for name in ("cron", "timezone", "state"))
+
+
+def apply(row: ReportSchedule, definition: Definition, now: datetime) -> datetime:
+    """Writes a definition on its row; returns from when on it is in force. It never fires for times before that."""
+    retimed = is_retimed(row, definition)
+    for name in DEFINED:
+        setattr(row, name, getattr(definition, name))
+    row.changed_at = now
+    if not retimed:
+        return now
+    row.decided_until = max(row.decided_until, now)
+    is_due = row.state == ScheduleState.ACTIVE and row.paused_at is None
+    row.next_run_at = (
+        first_run_at(row.cron, row.timezone, report=str(row), after=row.decided_until) if is_due else None
+    )
+    return row.decided_until

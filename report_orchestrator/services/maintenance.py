@@ -8,12 +8,14 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import LONGEST_UPKEEP, sync_if_stale
+from report_orchestrator.services.approaches import LONGEST_UPKEEP
 from report_orchestrator.services.clock_changes import follow_clock
+from report_orchestrator.services.deciding import on_time
 from report_orchestrator.services.gate import closed_steps
 from report_orchestrator.services.polling import poll_due
 from report_orchestrator.services.pruning import prune_if_due
-from report_orchestrator.services.scheduling import RUNG_AT_ONCE, on_time, open_due_runs
+from report_orchestrator.services.reconciling import sync_if_stale
+from report_orchestrator.services.scheduling import RUNG_AT_ONCE, open_due_runs
 from report_orchestrator.services.sweeping import sweep_if_due
 
 TICK_MARK = "tick"
@@ -54,7 +56,7 @@ def open_overlooked(*, ports: Ports, settings: Settings) -> int:
     if settings.scheduling_approach == "schedule":
         return 0
     late = ports.clock() - on_time(settings) / 2
-    overlooked = ReportSchedule.objects.filter(next_run_at__lte=late)
+    overlooked = ReportSchedule.objects.filter(report_model=ports.reports.label, next_run_at__lte=late)
     if not overlooked.exists():
         return 0
     return open_due_runs(ports=ports, settings=settings, schedules=overlooked).runs

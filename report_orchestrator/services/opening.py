@@ -14,6 +14,7 @@ from report_orchestrator.exceptions import InvalidReportError, NotPossibleError,
 from report_orchestrator.models import InterventionKind, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
+from report_orchestrator.services.deciding import Skip
 from report_orchestrator.services.recording import record
 from report_orchestrator.services.timing import named_zone, zone_of
 
@@ -27,6 +28,10 @@ SKIPPED_BECAUSE = {
     "overlap": (
         "The report's last run had not ended at this time, and OVERLAP says that such times are skipped. "
         "Run it by hand or backfill it if it is still wanted."
+    ),
+    "beyond_lookback": (
+        "Nobody was there at this time, nor at any other up to {until:%Y-%m-%d %H:%M} UTC, which is further back than "
+        "MAX_LOOKBACK_SECONDS: this one record stands for all of them. Backfill those that are still wanted."
     ),
 }
 """Why a time was recorded as skipped, for people."""
@@ -60,11 +65,11 @@ def new_run(
     )
 
 
-def skipped_run(schedule: ReportSchedule, nominal: datetime, *, now: datetime, because: str) -> ReportRun:
+def skipped_run(schedule: ReportSchedule, skip: Skip, *, now: datetime) -> ReportRun:
     """A time that does not run, recorded with its reason, not saved."""
-    run = new_run(schedule, nominal, now=now)
+    run = new_run(schedule, skip.nominal, now=now)
     run.status, run.wake_at, run.ended_at = Status.SKIPPED.value, None, now
-    run.error_code, run.error = because, SKIPPED_BECAUSE[because]
+    run.error_code, run.error = skip.because, SKIPPED_BECAUSE[skip.because].format(until=skip.stands_until)
     return run
 
 
@@ -73,8 +78,7 @@ def insert_runs(runs: Sequence[ReportRun], opened: Opened) -> None:
     if not runs:
         return
     ReportRun.objects.bulk_create(runs, ignore_conflicts=True, batch_size=BATCH)
-    kept = ReportRun.objects.in_bulk([run.reference for run in runs], field_name="reference")
-    for run in sorted(kept.values(), key=lambda run: run.pk):
+    for run in _inserted(runs):
         if run.status == Status.SKIPPED:
             opened.skipped += 1
             run_event("run_skipped", run, scheduled_for=run.scheduled_for, reason=run.error_code)
@@ -82,6 +86,18 @@ def insert_runs(runs: Sequence[ReportRun], opened: Opened) -> None:
             opened.runs += 1
             opened.run_ids.append(run.pk)
             run_event("run_opened", run, scheduled_for=run.scheduled_for, trigger=run.trigger)
+
+
+def _inserted(runs: Sequence[ReportRun]) -> list[ReportRun]:
+    """Those that are in the table now, given their keys: others lost to a run of the same time that was there."""
+    keys: dict[UUID, int] = {}
+    for start in range(0, len(runs), BATCH):
+        mine = ReportRun.objects.filter(reference__in=[run.reference for run in runs[start : start + BATCH]])
+        keys.update(mine.values_list("reference", "pk"))
+    kept = [run for run in runs if run.reference in keys]
+    for run in kept:
+        run.pk = keys[run.reference]
+    return sorted(kept, key=lambda run: run.pk)
 
 
 def open_manual_run(

@@ -11,7 +11,7 @@ from report_orchestrator.models import Mark, ReportChange, ReportSchedule, Sched
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, schedule_event
-from report_orchestrator.services.approaches import reconcile_soon
+from report_orchestrator.services.reconciling import reconcile_soon
 from report_orchestrator.services.timing import next_run_at
 
 ALL = "paused: all"
@@ -47,7 +47,6 @@ def pause(keys: Sequence[str], *, actor: str, reason: str, ports: Ports) -> list
             schedule.paused_at, schedule.paused_by, schedule.pause_reason = now, actor[:150], reason
             schedule.next_run_at = None
         _save(changed, ChangeKind.PAUSED, actor, reason, ports)
-    reconcile_soon()
     return changed
 
 
@@ -64,7 +63,6 @@ def resume(keys: Sequence[str], *, actor: str, ports: Ports, reason: str = "") -
             if schedule.state == ScheduleState.ACTIVE:
                 schedule.next_run_at = next_run_at(schedule, after=schedule.decided_until)
         _save(changed, ChangeKind.RESUMED, actor, reason, ports)
-    reconcile_soon()
     return changed
 
 
@@ -97,5 +95,6 @@ def _save(rows: Sequence[ReportSchedule], kind: ChangeKind, actor: str, reason: 
         )
         for row in rows
     )
+    reconcile_soon({row.pk for row in rows})
     for row in rows:
         schedule_event(f"report_{kind.value}", report=str(row), actor=actor, reason=reason)

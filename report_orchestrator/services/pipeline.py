@@ -37,6 +37,7 @@ class StepContext:
 
 def report_data(run: ReportRun, context: StepContext) -> Outcome:
     """Reads the report, its events and the modifier of the run's date, and settles the payload once and for all."""
+    _refuse_another_model(run, context)
     report = context.ports.reports.load(run.report_key)
     kind = event_kind(report)
     modifier = context.ports.reports.modifier_for(run.report_key, run.run_date)
@@ -62,6 +63,17 @@ def report_data(run: ReportRun, context: StepContext) -> Outcome:
             "payload_sha256": digest,
         },
     )
+
+
+def _refuse_another_model(run: ReportRun, context: StepContext) -> None:
+    """A key of another model names another report of this one."""
+    model = run.schedule.report_model
+    if model != context.ports.reports.label:
+        raise InvalidReportError(
+            f"{run} is of {model}, and REPORT_MODEL is {context.ports.reports.label} now. "
+            "Cancel it, or set REPORT_MODEL back and retry the run.",
+            code="other_report_model",
+        )
 
 
 def _checked(payload: Mapping[str, object], run: ReportRun) -> Payload:
@@ -112,6 +124,7 @@ def external_job_submission(run: ReportRun, context: StepContext) -> Outcome:
 
 def local_job_record(run: ReportRun, context: StepContext) -> Outcome:
     """Writes the host's own row of the job, where the host keeps such rows."""
+    _refuse_another_model(run, context)
     row = context.ports.jobs.record(
         report_key=run.report_key, modifier_key=run.modifier_key, fireant_job_id=run.fireant_job_id
     )

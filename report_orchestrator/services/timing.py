@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from django.utils import timezone
 
-from report_orchestrator.domain.cron import next_time, parse_cron
+from report_orchestrator.domain.cron import CronExpression, next_time, parse_cron
 from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
 from report_orchestrator.models import ReportSchedule
 
@@ -39,17 +39,25 @@ def named_zone(name: str, report: str) -> tzinfo:
         ) from error
 
 
+def read_cron(cron: str, *, report: str) -> CronExpression:
+    """A report's cron.
+
+    Raises:
+        InvalidCronError: it cannot be read; the message names the report.
+    """
+    try:
+        return parse_cron(cron)
+    except InvalidCronError as error:
+        raise InvalidCronError(f"{report}: {error.message}") from error
+
+
 def first_run_at(cron: str, timezone_name: str, *, report: str, after: datetime) -> datetime:
     """When a report is due first after an instant.
 
     Raises:
         InvalidReportError: its cron or its zone cannot be read.
     """
-    try:
-        expression = parse_cron(cron)
-    except InvalidCronError as error:
-        raise InvalidCronError(f"{report}: {error.message}") from error
-    return next_time(expression, named_zone(timezone_name, report), after=after)
+    return next_time(read_cron(cron, report=report), named_zone(timezone_name, report), after=after)
 
 
 def next_run_at(schedule: ReportSchedule, *, after: datetime) -> datetime:

@@ -1,62 +1,45 @@
-"""Many reports; imported inside a place's own process."""
+"""Many reports; each figure is imported and asked for inside a place's own process, so that memory is that of one task."""
 
 from __future__ import annotations
 
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from django.db import connections
 from django.utils import timezone
 
+from report_orchestrator import tasks
 from report_orchestrator.conf import get_settings
-from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.approaches import sync_schedules
+from report_orchestrator.models import Mark, ReportSchedule
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.pausing import resume_all
+from report_orchestrator.services.reconciling import reconcile_soon, sync_if_stale, sync_schedules
+from report_orchestrator.services.refreshing import STAMP_MARK
 from report_orchestrator.services.scheduling import open_due_runs
 from report_orchestrator.wiring import get_ports
-from tests.host.api.models import EventGroup, Report
+from tests.host.api.models import Report
 
 DUE = 10_000
 
 
-def measure(size: int) -> dict[str, str]:
-    """All figures at one size."""
+def new_reports(size: int) -> dict[str, str]:
+    """So many reports more in the host, and their discovery."""
     logging.disable(logging.CRITICAL)
-    group = EventGroup.objects.get(name=Report.objects.get(name="Windstorm accumulation").event_group.name)  # type: ignore[union-attr]
-    Report.objects.bulk_create(
-        [
+    group = Report.objects.get(name="Windstorm accumulation").event_group
+    for start in range(0, size, 1000):
+        Report.objects.bulk_create(
             Report(name=f"Bench {number}", peril="WS", cron=f"{number % 60} 3 1 1 *", event_group=group)
-            for number in range(size)
-        ],
-        batch_size=1000,
-    )
-    ports, settings = get_ports(), get_settings()
-    found = {"discovery, all new": timed(lambda: discover(ports=ports))}
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found["discovery, nothing changed"] = timed(lambda: discover(ports=ports))
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found["discovery, nothing changed: memory"] = (
-        f"{grown / 1024:.0f} MB peak of the process ({(grown - before) / 1024:.0f} more)"
-    )
-    open_due_runs(ports=ports, settings=settings, ring=False)
-    found["sensor tick, none due"] = timed(lambda: open_due_runs(ports=ports, settings=settings, ring=False))
-    now = timezone.now()
-    keys = list(ReportSchedule.objects.filter(name__startswith="Bench").values_list("pk", flat=True)[:DUE])
-    ReportSchedule.objects.filter(pk__in=keys).update(
-        cron="* * * * *", next_run_at=now, decided_until=now - timedelta(minutes=1)
-    )
-    what = "sensor tick, 10,000 due" if len(keys) == DUE else f"sensor tick, {len(keys):,} due"
-    found[what] = timed(lambda: open_due_runs(ports=ports, settings=settings, ring=False))
-    pipeline = replace(settings, scheduling_approach="pipeline")
-    found["pipeline's lines, all new"] = timed(lambda: sync_schedules(ports=ports, settings=pipeline))
-    found["pipeline's lines, nothing to change"] = timed(
-        lambda: sync_schedules(ports=ports, settings=pipeline)
-    )
-    return found
+            for number in range(start, min(start + 1000, size))
+        )
+    measured = {"discovery, all new": timed(lambda: discover(ports=get_ports()))}
+    for alias in connections:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("ANALYZE")
+    return measured
 
 
 def due_every_minute(count: int) -> int:
@@ -75,8 +58,74 @@ def due_every_minute(count: int) -> int:
     return count
 
 
-def timed(work: Callable[[], object]) -> str:
-    """Wall-clock seconds."""
-    began = time.perf_counter()
+def unchanged() -> dict[str, str]:
+    """A discovery with nothing changed, in a process that did nothing else."""
+    logging.disable(logging.CRITICAL)
+    list(ReportSchedule.objects.all()[:1])  # connections and modules are there in an idle worker too
+    list(Report.objects.all()[:1])
+    idle = _peak_memory()
+    measured = {"discovery, nothing changed": timed(lambda: discover(ports=get_ports()))}
+    peak = _peak_memory()
+    measured["discovery, nothing changed: memory"] = f"{peak:.0f} MB at most ({peak - idle:.0f} over idle)"
+    return measured
+
+
+def _peak_memory() -> float:
+    """Of this process, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def quiet() -> dict[str, str]:
+    """The whole task of the sensor, look at the change stamps included, when all is quiet."""
+    logging.disable(logging.CRITICAL)
+    tasks.cron_sensor()
+    mark = Mark.objects.get(name=STAMP_MARK)  # as after a minute in which nothing was edited
+    mark.detail["is_settled"] = True
+    mark.save()
+    tasks.cron_sensor()
+    return {"sensor tick, none due": timed(tasks.cron_sensor, times=20)}
+
+
+def due() -> dict[str, str]:
+    """Ten thousand reports, or all, due at once."""
+    logging.disable(logging.CRITICAL)
+    ports, settings, now = get_ports(), get_settings(), timezone.now()
+    bench = ReportSchedule.objects.filter(name__startswith="Bench")
+    keys = list(bench.order_by("pk").values_list("pk", flat=True)[:DUE])
+    for start in range(0, len(keys), 1000):
+        ReportSchedule.objects.filter(pk__in=keys[start : start + 1000]).update(
+            cron="* * * * *", next_run_at=now, decided_until=now - timedelta(minutes=1)
+        )
+    what = f"sensor tick, {len(keys):,} due"
+    return {what: timed(lambda: open_due_runs(ports=ports, settings=settings, ring=False))}
+
+
+def lines() -> dict[str, str]:
+    """The pipeline's lines: made, found right, and one of them corrected after an edit."""
+    logging.disable(logging.CRITICAL)
+    ports, pipeline = get_ports(), replace(get_settings(), scheduling_approach="pipeline")
+    measured = {
+        f"pipeline's lines, {what}": timed(lambda: sync_schedules(ports=ports, settings=pipeline))
+        for what in ("all new", "nothing to change")
+    }
+    edited = ReportSchedule.objects.filter(name__startswith="Bench").latest("pk")
+    ReportSchedule.objects.filter(pk=edited.pk).update(cron="7 7 7 7 *")
+    reconcile_soon([edited.pk])
+    measured["pipeline's lines, one edited"] = timed(lambda: sync_if_stale(ports=ports, settings=pipeline))
+    return measured
+
+
+def timed(work: Callable[[], object], *, times: int = 1) -> str:
+    """Seconds on the wall, the median of several times, and of this process's own computing."""
+    walls, computing = zip(*(_once(work) for _ in range(times)), strict=True)
+    return f"{_median(walls):.3f} s ({_median(computing):.3f} s computing)"
+
+
+def _once(work: Callable[[], object]) -> tuple[float, float]:
+    wall, computing = time.perf_counter(), time.process_time()
     work()
-    return f"{time.perf_counter() - began:.3f} s"
+    return time.perf_counter() - wall, time.process_time() - computing
+
+
+def _median(seconds: Sequence[float]) -> float:
+    return sorted(seconds)[len(seconds) // 2]

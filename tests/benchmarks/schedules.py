@@ -1,10 +1,10 @@
-"""Discovery and ticks at a thousand and at a hundred thousand reports."""
+"""Discovery, ticks and the pipeline's lines at a thousand, ten thousand and a hundred thousand reports."""
 
 from __future__ import annotations
 
 from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, place_on
 
-SIZES = (1_000, 100_000)
+SIZES = (1_000, 10_000, 100_000)
 GOALS = {
     "sensor tick, none due": "0.02 s",
     "sensor tick, 10,000 due": "5 s",
@@ -21,9 +21,11 @@ def schedules() -> list[Figure]:
 
 
 def _measure(kind: str, size: int) -> list[Figure]:
+    measured: dict[str, str] = {}
     with place_on(kind) as place:
         place.manage("resume_reports", "--all")
-        measured: dict[str, str] = ask(place, "many", f"measure({size})")
+        for call in (f"new_reports({size})", "unchanged()", "quiet()", "due()", "lines()"):
+            measured |= ask(place, "many", call)
     return [
         Figure(
             what=what,

@@ -17,11 +17,11 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
-from report_orchestrator.services.approaches import sync_schedules
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.driving import follow, watch
 from report_orchestrator.services.opening import open_manual_run
 from report_orchestrator.services.pausing import pause
+from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.wiring import get_ports
 from tests.demo.history import fill_history
 from tests.host.api.seed import BOX_REPORTS, DISABLED_REPORTS, GEO_REPORTS, QUARANTINED_REPORTS, RING_REPORTS

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
 import pytest
+from django.db import OperationalError
 
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.approaches import (
-    bells,
-    in_force,
-    reconcile_soon,
-    sync_if_stale,
-    sync_schedules,
-)
+from report_orchestrator.ports import QueueSchedule, ScheduleSync
+from report_orchestrator.services import reconciling
+from report_orchestrator.services.approaches import bells, in_force
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.maintenance import tick
 from report_orchestrator.services.pausing import pause
-from report_orchestrator.testing import START, FakePorts, geo_report
+from report_orchestrator.services.reconciling import reconcile_soon, sync_if_stale, sync_schedules
+from report_orchestrator.testing import START, FakePorts, FakeQueue, geo_report
 from tests.conftest import SettingsFactory
 
 pytestmark = pytest.mark.django_db
@@ -91,7 +92,7 @@ def test_a_pause_takes_the_line_away_at_the_next_tick(two_reports: FakePorts) ->
 
 
 def test_asking_for_a_reconciliation_before_there_are_lines_is_harmless(fakes: FakePorts) -> None:
-    reconcile_soon()
+    reconcile_soon({1})
     assert not ReportSchedule.objects.exists()
 
 
@@ -103,3 +104,71 @@ def test_what_the_queue_left_undecided_is_opened_by_the_tick(two_reports: FakePo
     two_reports.clock.advance(seconds=45)
     tick(ports=two_reports.ports, settings=PIPELINE, until=START)
     assert len(two_reports.queue.rung) == 2
+
+
+def test_an_edit_has_only_its_own_reports_line_looked_at(two_reports: FakePorts) -> None:
+    sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    two_reports.queue.lines["report 2: Windstorm accumulation"] = two_reports.queue.lines[
+        "report orchestrator: tick"
+    ]
+    two_reports.reports.change("1", cron="5 * * * *")
+    discover(ports=two_reports.ports)
+    synced = sync_if_stale(ports=two_reports.ports, settings=PIPELINE)
+    assert synced is not None
+    assert (list(synced.updated), synced.created, synced.removed) == (
+        ["report 1: Windstorm accumulation"],
+        (),
+        (),
+    )
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+
+
+def test_a_sync_that_fails_is_made_up_for_by_the_next_tick(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    two_reports.reports.change("1", cron="5 * * * *")
+    discover(ports=two_reports.ports)
+    for attempt in (sync_if_stale, sync_schedules):
+        with monkeypatch.context() as broken:
+            broken.setattr(FakeQueue, "sync_schedules", deadlocked)
+            with pytest.raises(OperationalError):
+                attempt(ports=two_reports.ports, settings=PIPELINE)
+    assert sync_if_stale(ports=two_reports.ports, settings=PIPELINE) is not None
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+    assert sync_if_stale(ports=two_reports.ports, settings=PIPELINE) is None
+
+
+def deadlocked(*_args: object, **_kwargs: object) -> NoReturn:
+    raise OperationalError("deadlock detected")
+
+
+def test_after_very_many_edits_all_lines_are_looked_at(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciling, "MANY", 1)
+    sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    for key in ("1", "2"):
+        two_reports.reports.change(key, cron="5 * * * *")
+    discover(ports=two_reports.ports)
+    synced = sync_if_stale(ports=two_reports.ports, settings=PIPELINE)
+    assert synced is not None
+    assert (len(synced.updated), synced.unchanged) == (2, 2)
+
+
+def test_an_edit_that_comes_during_a_sync_is_not_forgotten(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = FakeQueue.sync_schedules
+
+    def overtaken(self: FakeQueue, wanted: Iterable[QueueSchedule], **only: Any) -> ScheduleSync:
+        synced = sync(self, list(wanted), **only)
+        two_reports.reports.change("1", cron="5 * * * *")
+        discover(ports=two_reports.ports)
+        return synced
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(FakeQueue, "sync_schedules", overtaken)
+        sync_schedules(ports=two_reports.ports, settings=PIPELINE)
+    assert sync_if_stale(ports=two_reports.ports, settings=PIPELINE) is not None
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from report_orchestrator.domain.reports import ReportSummary
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
-from report_orchestrator.services.discovery import Discovery, discover, refresh, refresh_changed
-from report_orchestrator.services.pausing import pause_all
+from report_orchestrator.ports import Ports
+from report_orchestrator.services import edits
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.found import Discovery
+from report_orchestrator.services.pausing import pause, pause_all
+from report_orchestrator.services.refreshing import refresh, refresh_changed
 from report_orchestrator.testing import START, FakePorts, FakeReports, geo_report
 
 pytestmark = pytest.mark.django_db
@@ -215,14 +221,103 @@ def test_times_that_had_come_before_an_edit_was_noticed_are_decided_by_the_old_d
     assert fakes.queue.rung == [run.pk]
 
 
-def test_a_summary_from_before_a_newer_edit_does_not_undo_it(fakes: FakePorts) -> None:
+def test_a_discovery_that_read_a_report_before_a_newer_edit_does_not_undo_it(
+    fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(fakes)
+    fakes.clock.advance(minutes=1)
+    monkeypatch.setattr(FakeReports, "summaries", _overtaken_by_an_edit(fakes))
+    discover(ports=fakes.ports)
+    assert row().name == "Newer"
+
+
+def _overtaken_by_an_edit(fakes: FakePorts) -> Callable[..., Iterator[ReportSummary]]:
+    """The host's stream as it was at its start, while a save in another process is noticed at once."""
+    stream = FakeReports.summaries
+
+    def overtaken(self: FakeReports, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
+        found = list(stream(self, keys))
+        if keys is None and self.found["1"].name != "Newer":
+            fakes.clock.advance(seconds=1)
+            self.change("1", name="Newer")
+            refresh(["1"], ports=fakes.ports)
+        yield from found
+
+    return overtaken
+
+
+def test_a_report_whose_stamp_went_back_is_still_brought_in_step(fakes: FakePorts) -> None:
     fakes.reports.add(geo_report("1"), updated_at=START)
     discover(ports=fakes.ports)
-    fakes.reports.change("1", name="Newer", updated_at=START + timedelta(seconds=5))
-    refresh(["1"], ports=fakes.ports)
-    fakes.reports.change("1", name="Older", updated_at=START)
-    assert discover(ports=fakes.ports).changes == []
-    assert row().name == "Newer"
+    fakes.reports.change("1", name="Restored from a backup", updated_at=START - timedelta(days=1))
+    assert kinds(discover(ports=fakes.ports)) == ["renamed"]
+    assert row().host_updated_at == START - timedelta(days=1)
+
+
+def test_an_edit_is_in_force_from_when_it_had_the_row_and_not_from_when_it_began_to_wait(
+    fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick that holds the row meanwhile decides by the old cron: those times must not count as the new one's."""
+    known(fakes)
+    fakes.reports.change("1", cron="30 5 * * *")
+    hold = edits.hold_mutex
+
+    def held_up(ports: Ports) -> None:
+        hold(ports)
+        fakes.clock.advance(seconds=7)
+
+    monkeypatch.setattr(edits, "hold_mutex", held_up)
+    discover(ports=fakes.ports)
+    change = ReportChange.objects.get(kind="retimed")
+    assert change.noticed_at == row().decided_until == START + timedelta(seconds=7)
+
+
+def test_a_paused_report_that_is_edited_loses_none_of_the_times_of_its_pause(fakes: FakePorts) -> None:
+    known(fakes)
+    fakes.clock.advance(minutes=30)
+    pause(["1"], actor="ann", reason="", ports=fakes.ports)
+    fakes.clock.advance(hours=2)
+    fakes.reports.change("1", cron="30 5 * * *")
+    discover(ports=fakes.ports)
+    assert list(ReportRun.objects.values_list("scheduled_for", "status", "error_code").order_by("pk")) == [
+        (START + timedelta(hours=hour), "skipped", "missed") for hour in (1, 2)
+    ]
+    assert (row().next_run_at, row().paused_by) == (None, "ann")
+
+
+def test_unchanged_reports_lock_and_write_nothing(fakes: FakePorts) -> None:
+    known(fakes, 3)
+    with CaptureQueriesContext(connection) as captured:
+        assert discover(ports=fakes.ports).examined == 3
+    of_reports = [query["sql"] for query in captured if "report_orchestrator_mark" not in query["sql"]]
+    assert not [sql for sql in of_reports if sql.startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert not [query for query in captured if "mutex" in query["sql"]]
+
+
+def test_a_quiet_look_at_the_stamps_reads_no_report_and_writes_nothing(fakes: FakePorts) -> None:
+    for key in ("1", "2"):
+        fakes.reports.add(geo_report(key), updated_at=START)
+    discover(ports=fakes.ports)
+    refresh_changed(ports=fakes.ports)
+    fakes.clock.advance(minutes=1)
+    refresh_changed(ports=fakes.ports)  # so long after, nothing older can come any more
+    fakes.clock.advance(minutes=1)
+    with CaptureQueriesContext(connection) as captured:
+        assert list(fakes.reports.changed_since(START)) == []
+        assert refresh_changed(ports=fakes.ports).examined == 0
+    assert len(captured) == 1  # the mark that remembers the newest stamp
+
+
+def test_a_stamp_that_was_committed_late_is_not_missed_however_rare_the_looks(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"), updated_at=START)
+    fakes.reports.add(geo_report("2"), updated_at=START)
+    discover(ports=fakes.ports)
+    fakes.clock.advance(seconds=21)
+    fakes.reports.change("2", name="Early", updated_at=START + timedelta(seconds=20))
+    assert kinds(refresh_changed(ports=fakes.ports)) == ["renamed"]
+    fakes.reports.change("1", name="Late", updated_at=START + timedelta(seconds=10))
+    fakes.clock.advance(minutes=5)
+    assert kinds(refresh_changed(ports=fakes.ports)) == ["renamed"]
 
 
 def test_a_stamp_from_the_future_blinds_nobody(fakes: FakePorts) -> None:

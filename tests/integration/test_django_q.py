@@ -7,6 +7,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -27,8 +28,8 @@ from report_orchestrator.adapters.host_clock import queue_time
 from report_orchestrator.conf import SETTING
 from report_orchestrator.models import Mark
 from report_orchestrator.ports import QueueSchedule
-from report_orchestrator.services.approaches import sync_schedules
 from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.testing import START, FakeClock, FakePorts, geo_report
 from tests.conftest import SettingsFactory
 from tests.host.api.seed import REPORTS
@@ -215,6 +216,16 @@ class TestSchedules:
         Schedule.objects.create(func=f"{TASKS}tick")
         queue.sync_schedules([TICK])
         assert list(Schedule.objects.values_list("name", flat=True)) == ["our tick"]
+
+    def test_only_lines_with_the_given_arguments_are_looked_at(self) -> None:
+        queue = DjangoQ()
+        first = QueueSchedule(name="report 1: A", task=f"{TASKS}run_report", args=(1,), cron="0 1 * * *")
+        second = replace(first, name="report 2: B", args=(2,))
+        queue.sync_schedules([first, second])
+        renamed = replace(second, name="report 2: C")
+        synced = queue.sync_schedules([renamed], only=[(2,)])
+        assert (synced.created, synced.removed) == (("report 2: C",), ("report 2: B",))
+        assert set(Schedule.objects.values_list("name", flat=True)) == {"report 1: A", "report 2: C"}
 
     def test_many_lines_take_few_queries(self, django_assert_max_num_queries: Any) -> None:
         wanted = [

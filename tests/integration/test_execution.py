@@ -343,6 +343,27 @@ def test_a_report_that_vanished_fails_its_run_alone(new_run: NewRun, fakes: Fake
     assert (run.status, run.error_code) == (Status.FAILED, "report_not_found")
 
 
+def test_a_run_never_reads_the_report_of_another_model_that_has_its_key(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    run = new_run()
+    fakes.reports.label = "other.Report"  # REPORT_MODEL was changed while the run was queued
+    run = go(run, fakes)
+    assert (run.status, run.error_code) == (Status.FAILED, "other_report_model")
+    assert "REPORT_MODEL is other.Report now" in run.error
+    assert fakes.fireant.submitted == []
+
+
+def test_a_job_of_another_models_report_is_not_written_beside_this_ones(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    run = new_run()
+    run.write(step=Step.LOCAL_JOB_RECORD.value, fireant_job_id="101")
+    fakes.reports.label = "other.Report"
+    assert go(run, fakes).error_code == "other_report_model"
+    assert fakes.jobs.rows == {}
+
+
 def test_a_worker_that_is_ended_hands_its_run_back_and_no_crash_is_counted(
     new_run: NewRun, fakes: FakePorts
 ) -> None:

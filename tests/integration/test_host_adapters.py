@@ -15,11 +15,12 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connections, transaction
 from django.db.models.signals import post_save
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import Schedule
 from pytest_django import Settings as DjangoSettings
 
-from report_orchestrator import wiring
+from report_orchestrator import signals, tasks, wiring
 from report_orchestrator.adapters.host_clock import later_than
 from report_orchestrator.adapters.host_fields import field_named, json_value, resolve_model
 from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
@@ -41,10 +42,11 @@ from report_orchestrator.exceptions import (
     LedgerError,
     ReportNotFoundError,
 )
-from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models import Mark, ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.maintenance import tick
+from report_orchestrator.services.refreshing import STAMP_MARK
 from tests.conftest import SettingsFactory
 from tests.host.api import models as host
 from tests.host.api.seed import REPORTS
@@ -183,7 +185,7 @@ class TestSummaries:
         host.Report.objects.filter(pk=new.pk).update(updated=stamp + timedelta(seconds=1))
         source = reports_of()
         assert source.has_change_stamp
-        assert [summary.name for summary in source.changed_since(stamp)] == ["New"]
+        assert [key for key, _stamp in source.changed_since(stamp)] == [str(new.pk)]
 
     def test_a_key_is_a_number_where_the_host_has_numbers(self) -> None:
         assert [reports_of().public_id(key) for key in ("42", "abc", "")] == [42, "abc", ""]
@@ -572,6 +574,12 @@ def row_of(report_key: str) -> ReportSchedule:
     return ReportSchedule.objects.get(report_key=report_key)
 
 
+def rows_of_sql(alias: str, sql: str) -> list[tuple[object, ...]]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
 def away(*_args: object, **_kwargs: object) -> NoReturn:
     raise OperationalError("our database is away")
 
@@ -613,7 +621,7 @@ class TestSignals:
     ) -> None:
         report = make_report("Wind", a_ring())
         refreshed: list[str] = []
-        monkeypatch.setattr(wiring, "_refresh", refreshed.append)
+        monkeypatch.setattr(wiring, "_refresh", refreshed.extend)
         with transaction.atomic(using="default"):
             post_save.send(host.Report, instance=report, created=False, raw=False, using="default")
             assert refreshed == []
@@ -636,7 +644,7 @@ class TestSignals:
         self, monkeypatch: pytest.MonkeyPatch, *, in_transaction: bool
     ) -> None:
         report = make_report("Wind", a_ring())
-        monkeypatch.setattr("report_orchestrator.services.discovery.refresh", away)
+        monkeypatch.setattr("report_orchestrator.services.refreshing.refresh", away)
         after: list[str] = []
         if in_transaction:
             with transaction.atomic(using="reports"):
@@ -647,6 +655,26 @@ class TestSignals:
             report.save()
         report.delete()
         assert not host.Report.objects.exists()
+
+    def test_a_quiet_sensor_tick_reads_no_row_of_any_report(self) -> None:
+        make_report("Wind", a_ring(), cron="0 6 1 1 *")
+        tasks.cron_sensor()
+        mark = Mark.objects.get(name=STAMP_MARK)  # as after a minute in which nobody edited anything
+        mark.detail["is_settled"] = True
+        mark.save()
+        with (
+            CaptureQueriesContext(connections["default"]) as ours,
+            CaptureQueriesContext(connections["reports"]) as the_hosts,
+        ):
+            assert tasks.cron_sensor() == 0
+        [question] = [query["sql"] for query in the_hosts if query["sql"].startswith("SELECT")]
+        assert '"updated" >' in question
+        assert rows_of_sql("reports", question) == []
+        of_reports = [
+            query["sql"] for query in ours if '"report_orchestrator_reportschedule"' in query["sql"]
+        ]
+        assert [rows_of_sql("default", sql) for sql in of_reports] == [[]]
+        assert not [query for query in ours if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
 
     def test_a_change_has_the_pipelines_lines_brought_in_step_at_the_next_tick(
         self, settings: DjangoSettings
@@ -668,6 +696,68 @@ class TestSignals:
         report.save()
         assert crons_after_tick() == []
         assert not Schedule.objects.filter(func="report_orchestrator.tasks.run_report").exists()
+
+    def test_a_group_that_gains_its_first_event_wakes_its_reports_at_once(self) -> None:
+        group = host.EventGroup.objects.create(name="Empty")
+        report = make_report("Wind", event_group=group, cron="0 6 * * *")
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+        event = a_ring()
+        group.events.add(event)
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        group.events.remove(event)
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+        group.events.set([event])
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        group.events.clear()
+        assert row_of(str(report.pk)).state == ScheduleState.QUARANTINED
+
+    def test_the_same_from_the_events_side(self) -> None:
+        group = host.EventGroup.objects.create(name="Empty")
+        report = make_report("Wind", event_group=group, cron="0 6 * * *")
+        event = a_ring()
+        event.groups.add(group)
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        event.groups.clear()
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+
+    def test_a_deleted_event_or_group_is_noticed_at_once(self) -> None:
+        event, other = a_ring(), a_ring()
+        report = make_report("Wind", event, cron="0 6 * * *")
+        event.delete()
+        assert row_of(str(report.pk)).problem_code == "empty_event_group"
+        group = report.event_group
+        assert group is not None
+        group.events.add(other)
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+        group.delete()
+        assert row_of(str(report.pk)).problem_code == "no_event_group"
+
+    def test_what_is_rolled_back_in_a_group_was_never_seen(self) -> None:
+        report = make_report("Wind", a_ring(), cron="0 6 * * *")
+        assert report.event_group is not None
+        with transaction.atomic(using="reports"):
+            report.event_group.events.clear()
+            transaction.set_rollback(True, using="reports")
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
+
+    def test_a_change_that_concerns_very_many_reports_is_left_to_discovery_and_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(wiring, "MANY", 1)
+        event = a_ring()
+        report = make_report("Wind", event, cron="0 6 * * *")
+        make_report("Flood", event_group=report.event_group)
+        told: list[str] = []
+
+        def listen(*, event: str, **_kwargs: object) -> None:
+            told.append(event)
+
+        signals.schedule_event.connect(listen)
+        assert report.event_group is not None
+        report.event_group.events.clear()
+        signals.schedule_event.disconnect(listen)
+        assert told == ["change_left_to_discovery"]
+        assert row_of(str(report.pk)).state == ScheduleState.ACTIVE
 
     def test_a_report_that_comes_back_has_its_history(self) -> None:
         report = make_report("Wind", a_ring(), cron="0 6 * * *")

@@ -16,8 +16,9 @@ from report_orchestrator.adapters.host_clock import host_stamp, later_than, queu
 from report_orchestrator.adapters.host_models import HostReports
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.ports import Ports, QueueSchedule
-from report_orchestrator.services.approaches import sync_schedules
-from report_orchestrator.services.discovery import discover, refresh_changed
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.reconciling import sync_schedules
+from report_orchestrator.services.refreshing import refresh_changed
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.host.api import models as host
@@ -108,12 +109,12 @@ class TestChanges:
         discover(ports=night.ports)
         assert ReportSchedule.objects.get().name == "after"
 
-    def test_on_other_days_an_older_reading_is_left_aside(self, fakes: FakePorts) -> None:
+    def test_a_stamp_that_went_back_is_the_hosts_word_too(self, fakes: FakePorts) -> None:
         night = _HostNight(fakes)
         assert night.edited("newer", MIDNIGHT - timedelta(hours=3)) == "newer"
         host.Report.objects.update(name="older", updated=wall(MIDNIGHT - timedelta(hours=4)))
         discover(ports=night.ports)
-        assert ReportSchedule.objects.get().name == "newer"
+        assert ReportSchedule.objects.get().name == "older"
 
     def test_a_stamp_that_a_switch_of_time_zones_put_ahead_hides_no_edit(self, fakes: FakePorts) -> None:
         night = _HostNight(fakes)

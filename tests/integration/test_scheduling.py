@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
 
+from report_orchestrator import signals
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
@@ -104,7 +107,47 @@ def test_the_lookback_bounds_what_is_caught_up(fakes: FakePorts) -> None:
     discovered(fakes)
     fakes.clock.advance(days=3)
     tick(fakes, SettingsFactory.make(MAX_LOOKBACK_SECONDS=3600))
-    assert len(times(Status.QUEUED, Status.SKIPPED)) == 6
+    within = ReportRun.objects.exclude(error_code="beyond_lookback")
+    assert within.count() == 6
+    assert all(run.scheduled_for > fakes.clock.now - timedelta(hours=1) for run in within)
+
+
+def test_times_beyond_the_lookback_are_recorded_by_one_skip_that_stands_for_all_of_them(
+    fakes: FakePorts, django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]]
+) -> None:
+    told: list[tuple[str, dict[str, object]]] = []
+
+    def listen(*, event: str, fields: dict[str, object], **_kwargs: object) -> None:
+        told.append((event, fields))
+
+    discovered(fakes)
+    fakes.clock.advance(days=3)
+    signals.schedule_event.connect(listen)
+    with django_capture_on_commit_callbacks(execute=True):
+        tick(fakes, SettingsFactory.make(MAX_LOOKBACK_SECONDS=3600))
+        tick(fakes, SettingsFactory.make(MAX_LOOKBACK_SECONDS=3600))
+    signals.schedule_event.disconnect(listen)
+    skipped = ReportRun.objects.get(error_code="beyond_lookback")
+    assert (skipped.status, skipped.scheduled_for) == (Status.SKIPPED, START + timedelta(minutes=10))
+    assert "up to 2026-07-04 11:00 UTC" in skipped.error
+    assert told == [
+        (
+            "times_beyond_lookback",
+            {
+                "report": "report 1 (Windstorm accumulation)",
+                "since": (START + timedelta(minutes=10)).isoformat(),
+                "until": (fakes.clock.now - timedelta(hours=1)).isoformat(),
+            },
+        )
+    ]
+
+
+def test_times_that_fall_on_the_edge_of_the_lookback_are_told_once(fakes: FakePorts) -> None:
+    """Every time in (last decision, now] is a row of its own, or lies under the one that stands for the old ones."""
+    discovered(fakes)
+    fakes.clock.advance(hours=2)
+    tick(fakes, SettingsFactory.make(MAX_LOOKBACK_SECONDS=3600))
+    assert times(Status.SKIPPED, Status.QUEUED) == minutes(10, 70, 80, 90, 100, 110, 120)
 
 
 def test_a_clock_that_was_set_back_opens_nothing_twice(fakes: FakePorts) -> None:
@@ -191,3 +234,39 @@ def test_a_long_outage_is_caught_up_in_pieces_and_nothing_is_lost(fakes: FakePor
     assert times(Status.QUEUED) == minutes(1299, 1300)  # those on time
     assert len(times(Status.SKIPPED)) == 1298
     assert ReportSchedule.objects.get().decided_until == fakes.clock.now
+
+
+@pytest.mark.parametrize("policy", ["latest", "all", "none"])
+def test_an_outage_a_switch_of_approach_and_a_clock_set_back_lose_no_time_and_double_none(
+    fakes: FakePorts, policy: str
+) -> None:
+    sensor, schedule, pipeline = (
+        SettingsFactory.make(SCHEDULING_APPROACH=approach, MISSED_RUNS=policy, OVERLAP="allow")
+        for approach in ("sensor", "schedule", "pipeline")
+    )
+    discovered(fakes)
+    for approach, passed in [
+        (sensor, 20),
+        (sensor, 180),  # an outage of three hours
+        (schedule, 25),  # a switch in mid-hour, with the window's first tick late
+        (pipeline, 10),
+        (sensor, -60),  # the clock set back
+        (pipeline, 30),
+        (schedule, 45),
+    ]:
+        fakes.clock.advance(minutes=passed)
+        tick(fakes, approach)
+        tick(fakes, approach)
+    assert times(Status.QUEUED, Status.SKIPPED) == minutes(*range(10, 251, 10))
+
+
+@pytest.mark.parametrize("interval", [600, 3600, 7200], ids=["gapped", "fitting", "overlapping"])
+def test_windows_that_overlap_or_leave_gaps_are_harmless(fakes: FakePorts, interval: int) -> None:
+    settings = SettingsFactory.make(
+        SCHEDULING_APPROACH="schedule", SCHEDULE_INTERVAL_SECONDS=interval, MISSED_RUNS="all", OVERLAP="allow"
+    )
+    discovered(fakes)
+    for _hour in range(3):
+        fakes.clock.advance(hours=1)
+        tick(fakes, settings)
+    assert times(Status.QUEUED) == minutes(*range(10, 181, 10))

@@ -13,9 +13,11 @@ from report_orchestrator.management.base import OrchestratorCommand, counted
 from report_orchestrator.management.intervening import command_line_user
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import in_force, sync_schedules
+from report_orchestrator.services.approaches import in_force
 from report_orchestrator.services.definitions import Change
-from report_orchestrator.services.discovery import Acceptance, Discovery, discover
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.found import Acceptance, Discovery
+from report_orchestrator.services.reconciling import sync_schedules
 
 
 class Command(OrchestratorCommand):

@@ -17,7 +17,7 @@ from django_q.management.commands import qcluster
 from report_orchestrator.conf import get_settings
 from report_orchestrator.exceptions import OrchestratorError
 from report_orchestrator.management.base import unusable_database
-from report_orchestrator.services.approaches import sync_schedules
+from report_orchestrator.services.reconciling import sync_schedules
 from report_orchestrator.wiring import get_ports
 
 

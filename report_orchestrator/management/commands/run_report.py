@@ -15,8 +15,8 @@ from report_orchestrator.management.intervening import command_line_user
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.discovery import refresh
 from report_orchestrator.services.opening import open_manual_run
+from report_orchestrator.services.refreshing import refresh
 
 
 class Command(FollowingCommand):

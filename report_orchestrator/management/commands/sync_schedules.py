@@ -8,7 +8,7 @@ from typing import Any
 from report_orchestrator.conf import Settings
 from report_orchestrator.management.base import OrchestratorCommand
 from report_orchestrator.ports import Ports, ScheduleSync
-from report_orchestrator.services.approaches import sync_schedules
+from report_orchestrator.services.reconciling import sync_schedules
 
 
 class Command(OrchestratorCommand):

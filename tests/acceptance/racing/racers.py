@@ -1,0 +1,144 @@
+"""Run inside a place's processes: who ticks, who edits, and the starting gun."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from django.utils import timezone
+
+from report_orchestrator import tasks
+from report_orchestrator.adapters.database import database_clock
+from report_orchestrator.adapters.django_q import send
+from report_orchestrator.conf import get_settings
+from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.services.discovery import discover
+from report_orchestrator.services.reconciling import sync_schedules
+from report_orchestrator.wiring import get_ports
+from tests.host.api.models import Event, EventGroup, GeoEvent, Report
+
+APPROACHES: tuple[Literal["sensor", "schedule", "pipeline"], ...] = ("sensor", "schedule", "pipeline")
+CRONS = ("*/2 * * * *", "*/3 * * * *", "1-59/5 * * * *", "*/7 * * * *", "* * * * *", "0 0 1 1 *")
+SEED = 20260701
+
+
+def populate(name: str, count: int, cron: str) -> int:
+    """So many reports of one cron, discovered."""
+    event = Event.objects.first() or GeoEvent.objects.create(name="Florida", country="US", area="FL")
+    group, _created = EventGroup.objects.get_or_create(name="race")
+    group.events.add(event)
+    Report.objects.bulk_create(
+        [Report(name=f"{name} {number}", peril="WS", cron=cron, event_group=group) for number in range(count)]
+    )
+    return len(discover(ports=get_ports()).changes)
+
+
+def reports_called(name: str) -> list[int]:
+    """Our rows' primary keys."""
+    return list(
+        ReportSchedule.objects.filter(name__startswith=name).order_by("pk").values_list("pk", flat=True)
+    )
+
+
+def quarters_of_an_hour_ago() -> str:
+    """A cron with four times, all of them within the hour that began two hours ago, and none for a day."""
+    return f"0,15,30,45 {(database_clock() - timedelta(hours=2)).hour} * * *"
+
+
+def race(approach: str, stop: str) -> dict[str, int]:
+    """Ticks as one approach does, without a pause, until the file is there. Returns what it opened, in how many rounds."""
+    tick = {"sensor": tasks.cron_sensor, "schedule": tasks.decide_window, "pipeline": _each_report}[approach]
+    opened = rounds = 0
+    while not Path(stop).exists():
+        opened += tick()
+        rounds += 1
+        Path(f"{stop}-{approach}").touch()
+    return {"opened": opened, "rounds": rounds}
+
+
+def _each_report() -> int:
+    """What Django-Q's scheduler does for the lines whose time has come."""
+    due = ReportSchedule.objects.filter(next_run_at__lte=database_clock())
+    return sum(tasks.run_report(pk) for pk in due.values_list("pk", flat=True)[:20])
+
+
+def await_racers(stop: str) -> None:
+    """Waits until each has made its first round."""
+    deadline = time.monotonic() + 30
+    while not all(Path(f"{stop}-{approach}").exists() for approach in APPROACHES):
+        assert time.monotonic() < deadline, "the racers did not start"
+        time.sleep(0.02)
+
+
+def fire(name: str, volleys: int, stop: str) -> dict[str, int]:
+    """Makes the reports due, some more with each volley, and sends the clusters messages of all three approaches for them."""
+    await_racers(stop)
+    keys = reports_called(name)
+    since = _begin_of_its_hour(ReportSchedule.objects.get(pk=keys[0]))
+    for volley in range(volleys):
+        some = keys[volley::volleys]
+        ReportSchedule.objects.filter(pk__in=some).update(
+            decided_until=since - timedelta(seconds=1), next_run_at=since
+        )
+        for pk in some:
+            send("report_orchestrator.tasks.run_report", pk)
+        send("report_orchestrator.tasks.cron_sensor")
+        send("report_orchestrator.tasks.decide_window")
+    return settled(name)
+
+
+def _begin_of_its_hour(schedule: ReportSchedule) -> datetime:
+    now, hour = database_clock(), int(schedule.cron.split()[1])
+    begin = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return begin if begin < now else begin - timedelta(days=1)
+
+
+def settled(name: str) -> dict[str, int]:
+    """Waits until nothing with this name is due, and counts what came of it."""
+    deadline = time.monotonic() + 20
+    due = ReportSchedule.objects.filter(name__startswith=name)
+    while due.filter(next_run_at__lte=database_clock()).exists():
+        assert time.monotonic() < deadline, "times are left undecided"
+        time.sleep(0.02)
+    return counts(name)
+
+
+def counts(name: str) -> dict[str, int]:
+    """Runs and recorded skips of the reports with this name, by status."""
+    runs = ReportRun.objects.filter(report_name__startswith=name)
+    return dict(Counter(runs.values_list("status", flat=True)))
+
+
+def edit(name: str, seconds: float, stop: str) -> dict[str, int]:
+    """Changes crons all the while, by `save()` and `QuerySet.update()`; discovers, and switches the approach, now and then."""
+    await_racers(stop)
+    chance = random.Random(SEED)
+    reports = list(Report.objects.filter(name__startswith=name))
+    ends: dict[str, int] = {"saved": 0, "updated": 0, "discovered": 0, "switched": 0}
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        report = chance.choice(reports)
+        _change(report, chance, ends)
+        if chance.random() < 0.02:
+            discover(ports=get_ports())
+            ends["discovered"] += 1
+        if chance.random() < 0.02:
+            approach = replace(get_settings(), scheduling_approach=chance.choice(APPROACHES))
+            sync_schedules(ports=get_ports(), settings=approach)
+            ends["switched"] += 1
+    return ends
+
+
+def _change(report: Report, chance: random.Random, ends: dict[str, int]) -> None:
+    report.cron = chance.choice(CRONS)
+    if chance.random() < 0.5:
+        report.save()
+        ends["saved"] += 1
+    else:
+        Report.objects.filter(pk=report.pk).update(cron=report.cron, updated=timezone.now())
+        ends["updated"] += 1
