@@ -14,8 +14,9 @@ from report_orchestrator.testing import FakePorts
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
-REDIS_DB = os.environ.get("TEST_REDIS_DB", "9")
-"""The database that tests empty: two runs of the tests at once need two."""
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+REDIS_DB = int(os.environ.get("TEST_REDIS_DB", "9")) + WORKER
+"""The database that tests empty. Two runs of the tests at once need two, and so do two workers of one run."""
 
 
 def missing(service: str, error: Exception) -> None:

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models.instants import InstantField
 from report_orchestrator.services.reading.day import Fate, fate_of
 
 RUNS_SHOWN = 20
@@ -48,7 +49,7 @@ def last_runs_of(schedules: Sequence[int]) -> Mapping[int, Sequence[PastRun]]:
     since = Subquery(twentieth.values("scheduled_for")[RUNS_SHOWN - 1 : RUNS_SHOWN])
     rows = (
         ReportSchedule.objects.filter(pk__in=schedules)
-        .annotate(since=Coalesce(since, Value(LONG_AGO)))
+        .annotate(since=Coalesce(since, Value(LONG_AGO, output_field=InstantField())))
         .filter(runs__scheduled_for__gte=F("since"))
         .order_by()
         .values_list(
