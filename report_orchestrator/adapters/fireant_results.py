@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from report_orchestrator.adapters.json_brackets import OutsideStrings
 from report_orchestrator.exceptions import FireantError, TransientError
 
 CLOSING = {b"{": b"}", b"[": b"]"}
@@ -69,28 +70,18 @@ class Brackets:
 
     def __init__(self) -> None:
         self._open = {b"{": 0, b"[": 0}
-        self._in_string = False
-        self._held = b""
+        self._outside = OutsideStrings()
 
     def see(self, piece: bytes) -> None:
         """Takes the next piece."""
-        text = self._held + piece
-        # A backslash at the very end belongs to what comes next, unless it is itself escaped.
-        escaping = (len(text) - len(text.rstrip(b"\\"))) % 2
-        self._held = text[len(text) - escaping :]
-        text = text[: len(text) - escaping]
-        if b"\\" in text:
-            text = text.replace(rb"\\", b"").replace(rb"\"", b"")
-        parts = text.split(b'"')
-        outside = b"".join(parts[self._in_string :: 2])
-        self._in_string ^= len(parts) % 2 == 0
+        outside = self._outside.see(piece)
         for opening, closing in CLOSING.items():
             self._open[opening] += outside.count(opening) - outside.count(closing)
 
     @property
     def are_closed(self) -> bool:
         """Whether every bracket and every string that was opened is closed."""
-        return not (self._in_string or any(self._open.values()))
+        return not (self._outside.in_string or any(self._open.values()))
 
 
 def _is_json(content_type: str) -> bool:

@@ -14,12 +14,19 @@ from typing import Any
 import ijson
 import pyarrow as pa
 
+from report_orchestrator.adapters.json_brackets import DEEPEST, Depth
+
 STEP = 256 * 1024
 """Bytes that are parsed at once; each gives one batch."""
 LARGEST_ROW = 16 * 1024 * 1024
 """Bytes without the end of a row: more is no flat row, and would have to be held in memory."""
-_REFUSED = re.compile(r"[ ,;{}()\n\t=]")
-"""Letters that a column's name in Delta Lake must not have."""
+MOST_COLUMNS = 1000
+MOST_CELLS = 1_000_000
+"""Values of a batch, nulls included: rows that each have other names would fill the memory with nulls."""
+_REFUSED = re.compile(r"[ ,;{}()=\x00-\x1f\x7f]")
+"""Letters that a column's name must not have: Delta Lake refuses some, and no database or log takes the others."""
+_SAID = re.compile(r"'.*'|\{.*\}|\[.*\]|\".*\"", re.DOTALL)
+"""What a library quotes of the rows: a log or a page must not show it."""
 
 
 class UnfitError(Exception):
@@ -75,11 +82,17 @@ def schema_of(shape: Shape, constants: Mapping[str, pa.Scalar]) -> pa.Schema:
 def _add_name(names: dict[str, str], name: str, taken: Iterable[str]) -> None:
     if name in names:
         return
-    column = _REFUSED.sub("_", name) or "_"
+    column = _column(name)
     # Spark does not tell apart what differs in case only.
     if column.casefold() in {other.casefold() for other in (*names.values(), *taken)}:
-        raise UnfitError(f"the name '{name[:100]}' would meet another column's")
+        raise UnfitError(f"the name '{column[:100]}' would meet another column's")
+    if len(names) == MOST_COLUMNS:
+        raise UnfitError(f"they have more than {MOST_COLUMNS:,} columns")
     names[name] = column
+
+
+def _column(name: str) -> str:
+    return _REFUSED.sub("_", name) or "_"
 
 
 def _add_type(types: dict[str, pa.DataType], column: str, values: pa.Array, known: pa.Schema) -> None:
@@ -128,23 +141,48 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _structs(chunks: Iterable[bytes]) -> Iterator[pa.StructArray]:
-    for rows in _rows(chunks):
+    for rows in _portions(chunks):
         try:
             struct = pa.array(rows)
         except (pa.ArrowException, ValueError, OverflowError) as error:
-            raise UnfitError(f"its rows do not go together: {str(error)[:200]}") from error
+            raise UnfitError(f"its rows do not go together: {_told(error)}") from error
         if not pa.types.is_struct(struct.type) or struct.null_count:
             raise UnfitError("its rows are not all objects")
         yield struct
+
+
+def _portions(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
+    """Rows with values that can be columns, no more at once than a batch may have values."""
+    for rows in _rows(chunks):
+        names = set[str]()
+        for row in rows:
+            if isinstance(row, dict):
+                names.update(row)
+                _refuse_nested(row)
+        if len(names) > MOST_COLUMNS:
+            raise UnfitError(f"they have more than {MOST_COLUMNS:,} columns")
+        most = MOST_CELLS // max(len(names), 1)
+        for start in range(0, len(rows), most):
+            yield rows[start : start + most]
+
+
+def _refuse_nested(row: dict[str, Any]) -> None:
+    for name, value in row.items():
+        if isinstance(value, dict | list):
+            raise UnfitError(
+                f"the column '{_column(name)[:100]}' holds lists or objects, so the rows are not flat"
+            )
 
 
 def _rows(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
     """The items of `results`, as many at once as a step of bytes holds."""
     found: list[Any] = ijson.sendable_list()
     parser = ijson.items_coro(found, "results.item", use_float=True)
-    top, since = _Top(), 0
+    top, depth, since = _Top(), Depth(), 0
     try:
         for step in _steps(chunks):
+            if depth.is_too_great(step):
+                raise UnfitError(f"it is nested deeper than {DEEPEST} levels")
             top.see(step)
             parser.send(step)
             since = 0 if found or not top.is_list else since + len(step)
@@ -155,8 +193,9 @@ def _rows(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
                 found.clear()
         parser.close()
         top.expect_list()
-    except ijson.JSONError as error:
-        raise UnfitError(f"it is not JSON that can be read: {' '.join(str(error).split())[:200]}") from error
+    except (ijson.JSONError, SystemError) as error:
+        # A number of thousands of digits is a ValueError of Python's, out of which the parser makes a SystemError.
+        raise UnfitError(f"it is not JSON that can be read: {_told(error.__cause__ or error)}") from error
     if found:
         yield list(found)
 
@@ -190,6 +229,12 @@ class _Top:
         """At the end of the document."""
         if not self.is_list:
             raise UnfitError("it has no `results`")
+
+
+def _told(error: BaseException) -> str:
+    """A library's words on one line, without what it quotes of the rows."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return _SAID.sub("…", first)[:200].rstrip(".")
 
 
 def _steps(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,8 @@ from datetime import datetime
 from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import StoredResult
 
+LONGEST = 64 * 1024
+"""Bytes. Most of a manifest are the report's key and name."""
 FORMAT = 1
 """Raised when a name in it changes its meaning; a new name does not raise it."""
 
@@ -33,3 +35,15 @@ def manifest(run: ReportRun, stored: StoredResult, *, now: datetime) -> bytes:
         "sha256": stored.sha256,
     }
     return json.dumps(described, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def describes(body: bytes, stored: StoredResult) -> bool:
+    """Whether a manifest, read back, is one of these bytes."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and (document.get("size"), document.get("sha256")) == (
+        stored.size,
+        stored.sha256,
+    )

@@ -5,6 +5,7 @@ A step may be repeated after a crash, so each is safe to repeat. Errors travel a
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -17,11 +18,11 @@ from django.core.exceptions import ObjectDoesNotExist
 from report_orchestrator.domain.payload import Payload, event_kind, payload_digest
 from report_orchestrator.domain.reports import EventKind, Json
 from report_orchestrator.domain.runs import Completed, Failed, Learned, Outcome, Step, Waiting
-from report_orchestrator.exceptions import InvalidReportError
+from report_orchestrator.exceptions import InvalidReportError, StorageError
 from report_orchestrator.models import ReportRun, RunPayload
-from report_orchestrator.ports import Follower, JobState, JobStatus, Ports, Upload
+from report_orchestrator.ports import Follower, JobState, JobStatus, Ports, StoredResult, Upload
 from report_orchestrator.services.announce import run_event
-from report_orchestrator.services.manifests import manifest
+from report_orchestrator.services.manifests import LONGEST, describes, manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,7 @@ def results_storage(run: ReportRun, context: StepContext) -> Outcome:
     )
     with closing(_downloaded(run, context)) as chunks:
         stored = ports.store.write(run.result_path, chunks, follower)
-    described = ports.store.write(run.manifest_path, [manifest(run, stored, now=ports.clock())])
+    described = _described(run, stored, ports)
     return Completed(
         learned=Learned(results_path=stored.location, result_size=stored.size, result_sha256=stored.sha256),
         metadata={
@@ -196,6 +197,19 @@ def results_storage(run: ReportRun, context: StepContext) -> Outcome:
             **_as_rows(run, context),
         },
     )
+
+
+def _described(run: ReportRun, stored: StoredResult, ports: Ports) -> StoredResult:
+    """The manifest, ours or an earlier attempt's, which must be of the bytes that stand."""
+    body = manifest(run, stored, now=ports.clock())
+    described = ports.store.write(run.manifest_path, [body])
+    ours = described.sha256 == hashlib.sha256(body).hexdigest()
+    if not ours and not describes(ports.store.read_head(run.manifest_path, LONGEST), stored):
+        raise StorageError(
+            f"The manifest {described.location} describes other bytes than the result at {stored.location}: one of them was "
+            "removed or replaced. Remove the manifest, then retry the run, which describes the result that stands."
+        )
+    return described
 
 
 def _as_rows(run: ReportRun, context: StepContext) -> dict[str, Json]:

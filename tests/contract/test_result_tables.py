@@ -149,6 +149,78 @@ class TestRows:
         assert "the column 'exposure' holds" in told.note
         assert len(rows_of(table)) == 2
 
+    @pytest.mark.parametrize(
+        ("body", "why"),
+        [
+            pytest.param(
+                b'{"results": [{"a": ' + b"[" * 2000 + b"]" * 2000 + b"}]}", "nested deeper", id="lists"
+            ),
+            pytest.param(
+                b'{"results": [{"a": ' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}]}",
+                "nested deeper",
+                id="objects",
+            ),
+            pytest.param(
+                b'{"metadata": ' + b"[" * 2000 + b"]" * 2000 + b', "results": [{"a": 1}]}',
+                "nested deeper",
+                id="beside",
+            ),
+            pytest.param(b"[" * 2000, "nested deeper", id="never closed"),
+            pytest.param(document([{f"k{key}": 1 for key in range(2000)}]), "columns", id="a wide row"),
+            pytest.param(
+                document([{f"k{key}": 1} for key in range(2000)]), "columns", id="other names in each row"
+            ),
+            pytest.param(
+                document([{"a": {f"k{key}": 1}} for key in range(2000)]),
+                "not flat",
+                id="other names within each row",
+            ),
+            pytest.param(
+                b'{"results": [{"a": 1' + b"0" * 5000 + b"}]}",
+                "not JSON that can be read",
+                id="a long number",
+            ),
+        ],
+    )
+    def test_that_would_take_the_worker_down_are_told(self, tmp_path: Path, body: bytes, why: str) -> None:
+        table = DeltaResults(str(tmp_path))
+
+        told = append(table, body=body)
+
+        assert why in told.note
+        assert table._open() is None
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"results": [{"a": 1, "b": "Harbour Street"}, nonsense "Harbour Street"]}',
+            document([{"a": 1}, {"a": "Harbour Street"}]),
+            document([{"a": "Harbour Street"}, {"a": 1}]),
+        ],
+    )
+    def test_are_told_without_what_the_result_says(self, tmp_path: Path, body: bytes) -> None:
+        told = append(DeltaResults(str(tmp_path)), body=body)
+
+        assert told.note
+        assert "Harbour" not in told.note
+
+    def test_are_told_in_words_that_a_database_takes(self, tmp_path: Path) -> None:
+        told = append(DeltaResults(str(tmp_path)), body=rb'{"results": [{"a\u0000b": [1]}]}')
+
+        assert "'a_b'" in told.note
+
+    def test_with_letters_that_no_name_may_have_are_appended(self, table: DeltaResults) -> None:
+        append(table, body=rb'{"results": [{"a\u0000b": 1, "c\u001fd": 2}]}')
+
+        assert [(row["a_b"], row["c_d"]) for row in rows_of(table)] == [(1.0, 2.0)]
+
+    def test_of_many_columns_are_held_a_few_at_a_time(self, tmp_path: Path) -> None:
+        rows = [{f"k{(row + key * 10) % 900}": 1 for key in range(2)} for row in range(9000)]
+
+        told = append(DeltaResults(str(tmp_path)), body=document(rows))
+
+        assert (told.rows, told.note) == (len(rows), "")
+
     def test_of_many_steps_are_all_there(self, table: DeltaResults) -> None:
         wanted = [{"location": f"place {number:06}", "exposure": number / 2} for number in range(20_000)]
         body = document(wanted)

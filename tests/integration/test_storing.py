@@ -20,6 +20,7 @@ from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import NOBODY, Follower, Ports, StoredResult, Upload
 from report_orchestrator.services import maintenance
 from report_orchestrator.services.execution import advance
+from report_orchestrator.services.intervention import retry_run
 from report_orchestrator.services.sweeping import OLDER_THAN, sweep_if_due
 from report_orchestrator.signals import schedule_event
 from report_orchestrator.testing import FakePorts, FakeStore
@@ -136,6 +137,22 @@ def test_a_stored_result_is_adopted_though_fireant_has_dropped_it(new_run: NewRu
     fatal.fireant.fail("results", FireantError("gone", code="no_result"))
     assert go(run, fatal).status == Status.SUCCEEDED
     assert len(fatal.fireant.failures["results"]) == 1  # it was not asked
+
+
+def test_a_description_of_other_bytes_is_not_left_beside_a_result_without_a_word(
+    new_run: NewRun, fatal: FakePorts
+) -> None:
+    run = killed_at(new_run(), fatal, die_after="manifest")
+    del fatal.store.files[run.result_path]  # by a person, who has seen that it is wrong
+    fatal.fireant.bodies["101"] = b'{"results": []}'
+
+    assert (go(run, fatal).status, run.error_code) == (Status.FAILED, "storage")
+    assert run.manifest_path in run.error
+
+    del fatal.store.files[run.manifest_path]
+    retry_run(run.pk, actor="person", ports=fatal.ports)
+    assert go(run, fatal).status == Status.SUCCEEDED
+    assert json.loads(fatal.store.files[run.manifest_path])["sha256"] == run.result_sha256
 
 
 def test_an_upload_is_noted_on_the_run_and_given_to_the_next_attempt(

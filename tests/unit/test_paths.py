@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,3 +39,32 @@ def test_two_keys_never_share_a_folder(one: str, other: str) -> None:
         report_key=other, run_date=DAY, reference=RUN
     )
     assert same == (one == other)
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\N{GRINNING FACE}", "/"])
+def test_the_longest_key_has_a_folder_that_every_file_system_takes(letter: str) -> None:
+    key = letter * 200
+
+    folder, other = (folder_of(each) for each in (key, key[:-1] + "b"))
+
+    assert len(folder.encode()) < 256
+    assert unquote(folder, errors="strict").startswith(letter * 5)
+    assert folder != other
+
+
+@pytest.mark.parametrize("length", [159, 160, 161])
+def test_a_shortened_key_meets_no_other(length: int) -> None:
+    folder = folder_of("a" * length)
+    assert folder_of(folder) != folder or length < 161
+
+
+@pytest.mark.parametrize(
+    ("key", "folder"),
+    [("_draft", "%5Fdraft"), (".draft", "%2Edraft"), ("draft.", "draft%2E"), ("a_b.c", "a_b.c")],
+)
+def test_a_folder_is_hidden_from_no_reader_and_loses_no_dot(key: str, folder: str) -> None:
+    assert folder_of(key) == folder
+
+
+def folder_of(key: str) -> str:
+    return PurePosixPath(result_path(report_key=key, run_date=DAY, reference=RUN)).parts[0]
