@@ -356,7 +356,7 @@ class TestJson:
             Decimal("NaN"),
             [float("-inf")],
         ],
-        ids=repr,
+        ids=lambda value: type(value).__name__,
     )
     def test_a_value_without_a_form_in_json_is_refused_by_its_field(self, value: object) -> None:
         with pytest.raises(InvalidReportError, match="'shape'") as refusal:
