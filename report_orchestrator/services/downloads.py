@@ -19,6 +19,8 @@ from report_orchestrator.services.outcomes import Lease
 
 YOUNG = timedelta(seconds=5)
 """How long a download goes on before it looks around, and how often it then does."""
+BY_HAND = ":by-hand"
+"""How the name of a lease ends that no worker of a cluster holds: its download takes no worker's time."""
 PAUSE = timedelta(seconds=30)
 """How long a download that gave way waits before it looks for a place."""
 
@@ -76,14 +78,15 @@ def considerate(lease: Lease, *, ports: Ports) -> Considerate:
 
 
 def _under_way(now: datetime) -> QuerySet[RunStep]:
-    """Without those whose worker was lost and is missed by now."""
-    return RunStep.objects.filter(
+    """In workers; without those whose worker was lost and is missed by now."""
+    in_workers = RunStep.objects.filter(
         step=Step.RESULTS_STORAGE,
         result=StepResult.STARTED,
         run__status=Status.RUNNING,
         run__step=Step.RESULTS_STORAGE,
         run__wake_at__gt=now,
     )
+    return in_workers.exclude(run__worker__endswith=BY_HAND)
 
 
 def _older_than(attempt: RunStep, now: datetime) -> QuerySet[RunStep]:

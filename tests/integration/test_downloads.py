@@ -188,3 +188,26 @@ def test_one_that_gave_way_is_not_kept_out_by_downloads_that_have_just_begun(
     fakes.clock.advance(seconds=YOUNG.total_seconds())
     work_on(kept_out, fakes)
     assert kept_out.steps.filter(step=Step.RESULTS_STORAGE).count() == 0
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_download_gives_no_way_to_one_that_holds_no_worker(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of a person's `run_report --now` goes on beside the workers."""
+    by_hand, run = new_run(), new_run()
+    piece_of = type(fakes.fireant).results
+    seen: list[ReportRun] = []
+
+    @contextmanager
+    def results(_job_id: str) -> Iterator[Iterator[bytes]]:
+        """While the first one downloads, a worker takes the second."""
+        monkeypatch.setattr(type(fakes.fireant), "results", piece_of)
+        seen.append(work_on(run, fakes))
+        yield iter([b"{}"])
+
+    monkeypatch.setattr(type(fakes.fireant), "results", lambda _self, job_id: results(job_id))
+    advance(by_hand.pk, ports=fakes.ports, settings=SETTINGS)
+    assert [one.status for one in seen] == [Status.SUCCEEDED]
+    by_hand.refresh_from_db()
+    assert by_hand.status == Status.SUCCEEDED
