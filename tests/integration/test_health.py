@@ -131,7 +131,10 @@ def test_runs_that_wait_although_places_are_free_are_told(new_run: NewRun, fakes
     submitted.write(status="succeeded", wake_at=None, ended_at=fakes.clock())
     assert red(fakes, limited) == {"runs"}
     RunStep.objects.create(
-        run=waiting, step="external_job_submission", attempt=1, started_at=fakes.clock() - timedelta(seconds=50)
+        run=waiting,
+        step="external_job_submission",
+        attempt=1,
+        started_at=fakes.clock() - timedelta(seconds=50),
     )
     assert red(fakes, limited) == set()  # they go one by one
 
