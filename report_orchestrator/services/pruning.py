@@ -23,7 +23,7 @@ BATCH = 500
 
 
 def prune_if_due(*, ports: Ports, settings: Settings, until: datetime) -> dict[str, int]:
-    """Prunes once an hour, whoever asks and has time left. Returns how many rows of each kind went, but for those of which none did."""
+    """Prunes once an hour, whoever asks and has time left. Returns how many rows of each kind went, where any did."""
     now = ports.clock()
     if now >= until or not Mark.objects.win(PRUNE_MARK, now=now, until=now + EVERY):
         return {}
