@@ -19,6 +19,8 @@ from report_orchestrator.services.outcomes import Lease
 
 YOUNG = timedelta(seconds=5)
 """How long a download goes on before it looks around, and how often it then does."""
+BY_HAND = ":by-hand"
+"""How the name of a lease ends that no worker of a cluster holds: its download takes no worker's time."""
 PAUSE = timedelta(seconds=30)
 """How long a download that gave way waits before it looks for a place."""
 
@@ -30,9 +32,16 @@ def places(ports: Ports) -> int:
 
 
 def stays_out(run: ReportRun, *, ports: Ports) -> bool:
-    """Whether this run's download is known to last, and there is still no place for it."""
-    known_to_last = run.step == Step.RESULTS_STORAGE and run.error_code == GaveWayError.code
-    return known_to_last and _under_way().count() >= places(ports)
+    """Whether this run's download is known to last, and there is still no place for it.
+
+    Those that have just begun take no place yet: where short ones come and go all day long, it would never begin. A run whose
+    worker was lost waits for nothing: until it is rescued it is under way itself.
+    """
+    known_to_last = run.status == Status.UP_FOR_RETRY and run.error_code == GaveWayError.code
+    if not known_to_last:
+        return False
+    now = ports.clock()
+    return _under_way(now).filter(started_at__lte=now - YOUNG).count() >= places(ports)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +64,7 @@ class Considerate:
         if now < self.looks_at:
             return
         self.looks_at = now + YOUNG
-        if _older_than(self.lease.attempt).count() >= places(self.ports):
+        if _older_than(self.lease.attempt, now).count() >= places(self.ports):
             raise GaveWayError(
                 f"The download of {self.lease.run} lasts, and all workers but one were busy with older downloads. "
                 "It gave way, and goes on by itself when one of them is done; more workers would help.",
@@ -68,15 +77,18 @@ def considerate(lease: Lease, *, ports: Ports) -> Considerate:
     return Considerate(lease=lease, ports=ports, looks_at=ports.clock() + YOUNG)
 
 
-def _under_way() -> QuerySet[RunStep]:
-    return RunStep.objects.filter(
+def _under_way(now: datetime) -> QuerySet[RunStep]:
+    """In workers; without those whose worker was lost and is missed by now."""
+    in_workers = RunStep.objects.filter(
         step=Step.RESULTS_STORAGE,
         result=StepResult.STARTED,
         run__status=Status.RUNNING,
         run__step=Step.RESULTS_STORAGE,
+        run__wake_at__gt=now,
     )
+    return in_workers.exclude(run__worker__endswith=BY_HAND)
 
 
-def _older_than(attempt: RunStep) -> QuerySet[RunStep]:
+def _older_than(attempt: RunStep, now: datetime) -> QuerySet[RunStep]:
     earlier = Q(started_at__lt=attempt.started_at) | Q(started_at=attempt.started_at, pk__lt=attempt.pk)
-    return _under_way().filter(earlier)
+    return _under_way(now).filter(earlier)

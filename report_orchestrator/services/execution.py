@@ -134,7 +134,7 @@ def _take(
     waiting = _waiting_attempt(run)
     run.write(
         status=Status.RUNNING.value,
-        worker=lease_token(),
+        worker=lease_token() if in_worker else lease_token() + downloads.BY_HAND,
         wake_at=now + settings.lease,
         started_at=run.started_at or now,
         attempt=run.attempt + (waiting is None),

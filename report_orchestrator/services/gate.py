@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import (
@@ -115,11 +115,17 @@ def places_left(now: datetime, settings: Settings) -> int:
     if settings.fireant_max_jobs_in_flight:
         left = min(left, settings.fireant_max_jobs_in_flight - jobs_in_flight())
     if settings.fireant_max_submits_per_minute:
-        submitted = RunStep.objects.filter(
-            step=Step.EXTERNAL_JOB_SUBMISSION, started_at__gt=now - MINUTE
-        ).count()
-        left = min(left, settings.fireant_max_submits_per_minute - submitted)
+        left = min(left, settings.fireant_max_submits_per_minute - _submissions_since(now - MINUTE).count())
     return left
+
+
+def was_submitted_since(start: datetime) -> bool:
+    """Whether any submission was tried after `start`."""
+    return _submissions_since(start).exists()
+
+
+def _submissions_since(start: datetime) -> QuerySet[RunStep]:
+    return RunStep.objects.filter(step=Step.EXTERNAL_JOB_SUBMISSION, started_at__gt=start)
 
 
 def jobs_in_flight() -> int:

@@ -16,7 +16,14 @@ from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import bells
-from report_orchestrator.services.gate import BEFORE_FIREANT, FIREANT_STEPS, is_limited, read_circuit
+from report_orchestrator.services.gate import (
+    BEFORE_FIREANT,
+    FIREANT_STEPS,
+    is_limited,
+    places_left,
+    read_circuit,
+    was_submitted_since,
+)
 from report_orchestrator.services.maintenance import TICK_MARK
 from report_orchestrator.services.pausing import all_are_paused
 
@@ -92,8 +99,8 @@ def _overdue_runs(now: datetime, settings: Settings) -> Finding:
     waiting = (
         ReportRun.objects.filter(wake_at__isnull=False)
         .exclude(status=Status.RUNNING)
-        .exclude(step__in=_held_back_steps(settings))
-        .exclude(in_line=True, started_at__isnull=True)
+        .exclude(step__in=_held_back_steps(now, settings))
+        .out_of_line()
     )
     return _late(
         "runs",
@@ -104,11 +111,18 @@ def _overdue_runs(now: datetime, settings: Settings) -> Finding:
     )
 
 
-def _held_back_steps(settings: Settings) -> list[Step]:
-    """Steps at which a run may wait for a place or for Fireant, for as long as that takes, while all is well with us."""
-    if read_circuit().is_open:
-        return sorted(FIREANT_STEPS)
-    return list(BEFORE_FIREANT) if is_limited(settings) else []
+def _held_back_steps(now: datetime, settings: Settings) -> list[Step]:
+    """Steps at which a run may wait for a place or for Fireant, for as long as that takes, while all is well with us.
+
+    All is well only while somebody uses what is free: a place, or the turn to ask Fireant whether it is back.
+    """
+    held: set[Step] = set()
+    probe_at = read_circuit().probe_at
+    if probe_at is not None and now - probe_at <= GRACE:
+        held |= FIREANT_STEPS
+    if is_limited(settings) and (places_left(now, settings) <= 0 or was_submitted_since(now - GRACE)):
+        held |= set(BEFORE_FIREANT)
+    return sorted(held)
 
 
 def _expired_leases(now: datetime) -> Finding:

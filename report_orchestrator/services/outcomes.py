@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import DataError, transaction
@@ -52,12 +52,19 @@ class Lease:
     settings: Settings
     clock: Clock
     in_worker: bool = False
+    token: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.token = self.run.worker
 
     def keep(self) -> None:
-        """Renews the lease once half of it is gone. Raises `LeaseLostError` when another worker has the run."""
-        now = self.clock()
-        if self.run.wake_at is not None and self.run.wake_at - now < self.settings.lease / 2:
-            self.run.write(wake_at=now + self.settings.lease)
+        """Renews the lease once half of it is gone. Raises `LeaseLostError` when another worker has the run.
+
+        One that seems to last longer than any does was given before the clock was set back, and may have been moved since.
+        """
+        now, lease = self.clock(), self.settings.lease
+        if self.run.wake_at is not None and not lease / 2 <= self.run.wake_at - now <= lease:
+            self.run.write(wake_at=now + lease)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -226,10 +233,8 @@ def hand_back(lease: Lease) -> None:
     no longer holds, or whose outcome it has just committed, is left as it is.
     """
     now = lease.clock()
-    held_still = ReportRun.objects.filter(
-        pk=lease.run.pk, worker=lease.run.worker, status=Status.RUNNING
-    ).exclude(worker="")
-    run = held_still.first()
+    # By the claim's name, not by the instance: that one may have columns of a commit that did not come about.
+    run = ReportRun.objects.filter(pk=lease.run.pk, worker=lease.token, status=Status.RUNNING).first()
     if run is None:
         return
     sent = run.step == Step.EXTERNAL_JOB_SUBMISSION

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F
@@ -35,6 +36,7 @@ from report_orchestrator.services.gate import (
     read_circuit,
 )
 from report_orchestrator.services.outcomes import Lease, commit, outcome_of
+from report_orchestrator.services.patience import patiently
 from report_orchestrator.services.pipeline import judge
 
 ROUNDS = 2
@@ -59,7 +61,11 @@ def poll_due(
         if not runs:
             break
         asked += len(runs)
-        _record_polls(runs, _ask(runs, ports, settings), ports=ports, settings=settings)
+        try:
+            _record_polls(runs, _ask(runs, ports, settings), ports=ports, settings=settings)
+        except SystemExit:  # the worker is being ended
+            _hand_back(runs, ports)
+            raise
     return asked
 
 
@@ -98,8 +104,14 @@ def _ask(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> list[Jo
         outcome = outcome_of(step, run=run, settings=settings)
         return answers[0] if answers else outcome
 
-    with ThreadPoolExecutor(max_workers=min(settings.poll_concurrency, len(runs))) as pool:
-        return list(pool.map(ask, runs))
+    pool = ThreadPoolExecutor(max_workers=min(settings.poll_concurrency, len(runs)))
+    try:
+        answers = list(pool.map(ask, runs))
+    except SystemExit:
+        pool.shutdown(wait=False, cancel_futures=True)  # there is no time for answers
+        raise
+    pool.shutdown()
+    return answers
 
 
 def _record_polls(
@@ -109,14 +121,14 @@ def _record_polls(
     ports: Ports,
     settings: Settings,
 ) -> None:
+    weighed = patiently(partial(_weighed, answers, ports, settings), lease=settings.lease)
     judgements = [
         (run, judged(run, answer, ports=ports, settings=settings))
-        for run, answer in zip(runs, _weighed(answers, ports, settings), strict=True)
+        for run, answer in zip(runs, weighed, strict=True)
     ]
     # Those that only wait first: nothing that happens to another run's commit may keep them from their sleep.
-    _wait_on(
-        [run for run, outcome in judgements if _changes_nothing(run, outcome, settings)], ports, settings
-    )
+    waiting = [run for run, outcome in judgements if _changes_nothing(run, outcome, settings)]
+    patiently(partial(_wait_on, waiting, ports, settings), lease=settings.lease)
     for run, outcome in judgements:
         if not _changes_nothing(run, outcome, settings) and _record_poll(
             run, outcome, ports=ports, settings=settings
@@ -176,6 +188,13 @@ def _record_poll(run: ReportRun, outcome: Outcome, *, ports: Ports, settings: Se
         run_event("lease_lost", run, worker=run.worker)
         return False
     return run.status == Status.QUEUED
+
+
+def _hand_back(runs: Sequence[ReportRun], ports: Ports) -> None:
+    """Lets others ask about the runs whose answers this worker cannot wait for: nobody's failure, and no crash."""
+    ReportRun.objects.filter(
+        pk__in=[run.pk for run in runs], worker=runs[0].worker, status=Status.RUNNING
+    ).update(status=Status.DEFERRED, worker="", wake_at=ports.clock(), version=F("version") + 1)
 
 
 def _wait_on(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> None:

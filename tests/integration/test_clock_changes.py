@@ -11,6 +11,7 @@ from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import JobState
 from report_orchestrator.services.execution import advance
 from report_orchestrator.services.maintenance import tick
+from report_orchestrator.services.outcomes import Lease
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.integration.conftest import NewRun
@@ -80,3 +81,19 @@ def test_a_small_step_of_the_clock_moves_nothing(new_run: NewRun, fakes: FakePor
     tick_now(fakes)
     run.refresh_from_db()
     assert run.wake_at == before
+
+
+@pytest.mark.parametrize("set_back", [65, 90, 3600])
+def test_a_worker_that_goes_on_for_long_renews_the_lease_that_was_moved(
+    new_run: NewRun, fakes: FakePorts, set_back: int
+) -> None:
+    """It knows its lease by the old clock, by which it would last for the difference longer than it does."""
+    run = claimed(new_run(), fakes)
+    lease = Lease(run=run, attempt=run.steps.get(), settings=SETTINGS, clock=fakes.clock)
+    tick_now(fakes)
+    fakes.clock.advance(seconds=-set_back)
+    tick_now(fakes)
+    for _ in range(60):
+        fakes.clock.advance(seconds=5)
+        lease.keep()
+        assert run.pk not in ReportRun.objects.claimable(fakes.clock()).values_list("pk", flat=True)

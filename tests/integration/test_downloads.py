@@ -10,7 +10,7 @@ import pytest
 
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import ReportRun, RunStep
-from report_orchestrator.services.downloads import PAUSE
+from report_orchestrator.services.downloads import PAUSE, YOUNG
 from report_orchestrator.services.driving import drive
 from report_orchestrator.services.execution import advance, work
 from report_orchestrator.testing import FakePorts
@@ -142,3 +142,72 @@ def test_a_worker_that_gave_way_goes_on_with_other_work(new_run: NewRun, fakes: 
     other.refresh_from_db()
     assert moved == 2
     assert other.step == Step.RESULTS_STORAGE
+
+
+def waiting_for_a_place(new_run: NewRun, fakes: FakePorts) -> ReportRun:
+    """A run whose download gave way once, and whose time to look again has come."""
+    run = new_run()
+    fakes.fireant.bodies["7"] = b"{}"
+    run.write(
+        status=Status.UP_FOR_RETRY.value,
+        step=Step.RESULTS_STORAGE.value,
+        error_code="gave_way",
+        fireant_job_id="7",
+        wake_at=fakes.clock(),
+        started_at=fakes.clock(),
+    )
+    return run
+
+
+@pytest.mark.usefixtures("slow")
+def test_one_that_gave_way_and_then_lost_its_worker_is_rescued(new_run: NewRun, fakes: FakePorts) -> None:
+    run = downloading(new_run, fakes)
+    fakes.fireant.bodies["7"] = b"{}"
+    run.write(error_code="gave_way", fireant_job_id="7", wake_at=fakes.clock())
+    run = work_on(run, fakes)
+    assert (run.status, run.steps.filter(result=StepResult.LOST).count()) == (Status.SUCCEEDED, 1)
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_lost_worker_keeps_no_place_once_its_lease_is_over(new_run: NewRun, fakes: FakePorts) -> None:
+    downloading(new_run, fakes).write(wake_at=fakes.clock())
+    assert work_on(waiting_for_a_place(new_run, fakes), fakes).status == Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("slow")
+def test_one_that_gave_way_is_not_kept_out_by_downloads_that_have_just_begun(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    """Where short ones come and go all day long, it would never begin."""
+    run = waiting_for_a_place(new_run, fakes)
+    downloading(new_run, fakes)
+    work_on(run, fakes)
+    assert run.steps.filter(step=Step.RESULTS_STORAGE).count() == 1
+
+    kept_out = waiting_for_a_place(new_run, fakes)
+    fakes.clock.advance(seconds=YOUNG.total_seconds())
+    work_on(kept_out, fakes)
+    assert kept_out.steps.filter(step=Step.RESULTS_STORAGE).count() == 0
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_download_gives_no_way_to_one_that_holds_no_worker(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of a person's `run_report --now` goes on beside the workers."""
+    by_hand, run = new_run(), new_run()
+    piece_of = type(fakes.fireant).results
+    seen: list[ReportRun] = []
+
+    @contextmanager
+    def results(_job_id: str) -> Iterator[Iterator[bytes]]:
+        """While the first one downloads, a worker takes the second."""
+        monkeypatch.setattr(type(fakes.fireant), "results", piece_of)
+        seen.append(work_on(run, fakes))
+        yield iter([b"{}"])
+
+    monkeypatch.setattr(type(fakes.fireant), "results", lambda _self, job_id: results(job_id))
+    advance(by_hand.pk, ports=fakes.ports, settings=SETTINGS)
+    assert [one.status for one in seen] == [Status.SUCCEEDED]
+    by_hand.refresh_from_db()
+    assert by_hand.status == Status.SUCCEEDED

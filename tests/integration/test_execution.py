@@ -22,7 +22,7 @@ from report_orchestrator.exceptions import (
 )
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import JobState
-from report_orchestrator.services import execution, outcomes
+from report_orchestrator.services import execution, outcomes, polling
 from report_orchestrator.services.execution import advance, work
 from report_orchestrator.services.polling import poll_due
 from report_orchestrator.signals import message_event, run_event
@@ -526,3 +526,59 @@ def test_a_worker_that_is_ended_just_after_a_commit_leaves_what_it_committed(
         run_event.disconnect(end_worker)
     run.refresh_from_db()
     assert run.status == Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("status", "step"), [(Status.RUNNING, Step.REPORT_DATA), (Status.SUCCEEDED, Step.RESULTS_STORAGE)]
+)
+def test_a_worker_that_is_ended_in_the_midst_of_a_commit_hands_its_run_back(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch, status: Status, step: Step
+) -> None:
+    run = new_run()
+
+    def end_worker(run: ReportRun, *_told: Any) -> None:
+        """All is written but the commit."""
+        if run.status == status:
+            raise SystemExit(0)
+
+    with monkeypatch.context() as ended:
+        ended.setattr(outcomes, "_announce", end_worker)
+        with pytest.raises(SystemExit):
+            go(run, fakes)
+    run.refresh_from_db()
+    assert (run.status, run.step, run.crashes) == (Status.QUEUED, step, 0)
+    assert go(run, fakes).status == Status.SUCCEEDED
+
+
+def test_a_poller_that_is_ended_hands_its_runs_back(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.fireant.answer("101", JobState.QUEUED)
+    run = go(new_run(), fakes)
+    fakes.clock.advance(seconds=70)
+    fakes.fireant.fail("status", SystemExit(0))
+    with pytest.raises(SystemExit):
+        poll(run, fakes)
+    run.refresh_from_db()
+    assert (run.status, run.wake_at, run.polls, run.crashes) == (Status.DEFERRED, fakes.clock(), 1, 0)
+    assert poll(run, fakes).status == Status.QUEUED
+
+
+@pytest.mark.parametrize("away_at", ["_wait_on", "note_success"])
+def test_a_database_that_is_away_for_seconds_is_waited_for_after_a_poll(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch, away_at: str
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _pause: None)
+    fakes.fireant.answer("101", JobState.QUEUED, JobState.QUEUED)
+    run = go(new_run(), fakes)
+    write = getattr(polling, away_at)
+    refusals = iter([True, True])
+
+    def write_or_not(*given: Any, **named: Any) -> None:
+        if next(refusals, False):
+            raise OperationalError("server closed the connection unexpectedly")
+        write(*given, **named)
+
+    monkeypatch.setattr(polling, away_at, write_or_not)
+    fakes.clock.advance(seconds=70)
+    run = poll(run, fakes)
+    assert (run.status, run.polls, len(fakes.fireant.asked)) == (Status.DEFERRED, 2, 2)
+    assert next(refusals, None) is None

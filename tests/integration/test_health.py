@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from report_orchestrator.models import Mark, ReportRun, ReportSchedule
+from report_orchestrator.conf import Settings
+from report_orchestrator.models import Mark, ReportRun, ReportSchedule, RunStep
 from report_orchestrator.services.health import examine
 from report_orchestrator.services.maintenance import tick
 from report_orchestrator.services.pausing import pause_all
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.django_db
 SETTINGS = SettingsFactory.make()
 
 
-def red(fakes: FakePorts) -> set[str]:
-    return {finding.name for finding in examine(ports=fakes.ports, settings=SETTINGS) if not finding.well}
+def red(fakes: FakePorts, settings: Settings = SETTINGS) -> set[str]:
+    return {finding.name for finding in examine(ports=fakes.ports, settings=settings) if not finding.well}
 
 
 def ticked(fakes: FakePorts) -> None:
@@ -106,9 +107,44 @@ def test_a_clock_that_was_set_back_blinds_nobody_and_stops_no_bell(fakes: FakePo
     assert red(fakes) == set()
 
 
-def test_a_run_in_line_is_not_overdue(new_run: NewRun, fakes: FakePorts) -> None:
-    new_run()
-    ReportRun.objects.update(in_line=True)
+def test_a_run_in_line_is_overdue_once_nobody_stands_before_it(new_run: NewRun, fakes: FakePorts) -> None:
+    first, second = new_run(), new_run()
+    for minute, run in enumerate((first, second)):
+        run.write(in_line=True, trigger="scheduled", scheduled_for=fakes.clock() + timedelta(minutes=minute))
+    first.write(status="running", worker="busy", wake_at=fakes.clock() + timedelta(hours=1))
     fakes.clock.advance(minutes=5)
     ticked(fakes)
     assert red(fakes) == set()
+    first.write(status="succeeded", worker="", wake_at=None, ended_at=fakes.clock())
+    assert red(fakes) == {"runs"}
+
+
+def test_runs_that_wait_although_places_are_free_are_told(new_run: NewRun, fakes: FakePorts) -> None:
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=1)
+    submitted, waiting = new_run(), new_run()
+    submitted.write(
+        status="deferred", step="job_completion_status", wake_at=fakes.clock() + timedelta(hours=1)
+    )
+    fakes.clock.advance(minutes=5)
+    ticked(fakes)
+    assert red(fakes, limited) == set()
+    submitted.write(status="succeeded", wake_at=None, ended_at=fakes.clock())
+    assert red(fakes, limited) == {"runs"}
+    RunStep.objects.create(
+        run=waiting,
+        step="external_job_submission",
+        attempt=1,
+        started_at=fakes.clock() - timedelta(seconds=50),
+    )
+    assert red(fakes, limited) == set()  # they go one by one
+
+
+def test_a_probe_of_fireant_that_nobody_makes_is_told(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run().write(step="external_job_submission")
+    Mark.objects.create(name="circuit: fireant", due_at=fakes.clock() + timedelta(minutes=5))
+    fakes.clock.advance(minutes=5)
+    ticked(fakes)
+    assert red(fakes) == set()
+    fakes.clock.advance(seconds=61)
+    ticked(fakes)
+    assert red(fakes) == {"runs"}

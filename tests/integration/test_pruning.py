@@ -99,12 +99,16 @@ def test_it_happens_once_an_hour_and_stops_when_its_time_is_up(new_run: NewRun, 
     ended(new_run, fakes), ended(new_run, fakes)
     fakes.clock.advance(days=31)
     out_of_time = prune_if_due(ports=fakes.ports, settings=SETTINGS, until=fakes.clock())
-    assert out_of_time == {}
-    later = fakes.clock() + timedelta(minutes=1)
-    assert prune_if_due(ports=fakes.ports, settings=SETTINGS, until=later) == {}
-    fakes.clock.advance(seconds=EVERY.total_seconds())
+    assert (out_of_time, Mark.objects.filter(name="prune").count()) == ({}, 0)
     later = fakes.clock() + timedelta(minutes=1)
     assert prune_if_due(ports=fakes.ports, settings=SETTINGS, until=later)["runs"] == 1
+    ended(new_run, fakes), ended(new_run, fakes)
+    fakes.clock.advance(seconds=EVERY.total_seconds() - 1)
+    later = fakes.clock() + timedelta(days=1)
+    assert prune_if_due(ports=fakes.ports, settings=SETTINGS, until=later) == {}
+    fakes.clock.advance(days=31)
+    later = fakes.clock() + timedelta(minutes=1)
+    assert prune_if_due(ports=fakes.ports, settings=SETTINGS, until=later)["runs"] == 2
     assert Mark.objects.get(name="prune").due_at == fakes.clock() + EVERY
 
 
