@@ -44,7 +44,8 @@ def test_wedged_workers_turn_health_red_and_it_is_green_when_they_go_on(seeded_p
         wedged = cluster.alive("worker")
         for pid in wedged:
             os.kill(pid, signal.SIGSTOP)
-        await_that(lambda: red(seeded_place) == ["worker"], "health tells of the workers", 40, pause=0.5)
+        # One that was stopped in the midst of a write keeps the pusher from ringing too, and then health tells of both.
+        await_that(lambda: "worker" in red(seeded_place), "health tells of the workers", 40, pause=0.5)
         assert cluster.alive("worker") == wedged, "they look alive"
         for pid in wedged:
             os.kill(pid, signal.SIGCONT)
