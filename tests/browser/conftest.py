@@ -193,5 +193,3 @@ def confirm(page: Page, reason: str) -> None:
     """Gives the reason and says yes."""
     page.get_by_label("Why").fill(reason)
     page.get_by_role("button", name="Yes").click()
-
-

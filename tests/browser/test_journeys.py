@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import APP, Demo, await_status, confirm
+
+pytestmark = pytest.mark.browser
 
 REFUSED = "Flood draft without area"
 

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import APP, Demo, sign_in, watched
 
+pytestmark = pytest.mark.browser
+
 SCREENS = {"desk": (1280, "light"), "desk at night": (1280, "dark"), "phone": (320, "light")}
 FOR_PHONES = {"dashboard", "report", "run", "retry"}  # one of each layout: axe takes half a second for each
 DARKEST = 0.2  # of the way from black to white
@@ -29,7 +31,7 @@ def test_axe_finds_nothing_serious(
         bypass_csp=True,  # axe's own script is injected
     )
     page = context.new_page()
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in FOR_PHONES if screen == "phone" else pages:
         page.goto(pages[name])
         part = ".ro-host-panel" if name == "host-report" else None  # the rest of that page is the host's
@@ -58,6 +60,18 @@ def test_nothing_is_wider_than_a_narrow_screen(page: Page, pages: dict[str, str]
         widths[name] = page.evaluate("document.documentElement.scrollWidth")
 
     assert widths == dict.fromkeys(pages, 320)
+
+
+def test_a_desk_of_usual_width_shows_the_reports_up_to_their_next_run(
+    page: Page, pages: dict[str, str]
+) -> None:
+    page.goto(pages["reports"])
+    table = page.locator("#changelist .results").bounding_box()
+    last = page.locator("#result_list .column-next_time").bounding_box()
+
+    assert table is not None
+    assert last is not None
+    assert last["x"] + last["width"] <= table["x"] + table["width"] + 8
 
 
 def test_dark_screens_get_dark_pages(page: Page, pages: dict[str, str]) -> None:
@@ -123,7 +137,9 @@ def test_everything_is_read_and_done_without_scripts(
 @pytest.mark.parametrize(
     ("settings", "root"),
     [
-        pytest.param("tests.browser.elsewhere_settings", "/back/office/", id="another site, address and base"),
+        pytest.param(
+            "tests.browser.elsewhere_settings", "/back/office/", id="another site, address and base"
+        ),
         pytest.param("tests.host.unfold_settings", "/admin/", id="django-unfold"),
     ],
 )

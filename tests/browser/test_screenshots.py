@@ -13,6 +13,8 @@ from playwright.sync_api import Page, ViewportSize
 
 from tests.demo.place import ROOT
 
+pytestmark = pytest.mark.browser
+
 PICTURES = ROOT / "schematics" / "screenshots"
 LARGEST = 200_000  # bytes of a picture
 COLOURS = 128
@@ -55,10 +57,10 @@ def test_a_page_has_its_picture(page: Page, pages: dict[str, str], folder: Path,
 
 
 def test_the_readme_shows_each_of_them_in_words_too() -> None:
-    shown = dict(
-        (path, words)
+    shown = {
+        path: words
         for words, path in re.findall(r"!\[([^\]]*)\]\(([^)]+\.png)\)", (ROOT / "README.md").read_text())
-    )
+    }
 
     assert set(shown) == {f"schematics/screenshots/{name}.png" for name in SHOTS}
     assert {path for path in shown if not (ROOT / path).is_file()} == set()
