@@ -71,7 +71,7 @@ def test_a_desk_of_usual_width_shows_the_reports_up_to_their_next_run(
 
     assert table is not None
     assert last is not None
-    assert last["x"] + last["width"] <= table["x"] + table["width"] + 8
+    assert last["x"] + last["width"] <= table["x"] + table["width"]
 
 
 def test_dark_screens_get_dark_pages(page: Page, pages: dict[str, str]) -> None:

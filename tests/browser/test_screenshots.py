@@ -1,4 +1,4 @@
-"""The README's pictures: taken of the seeded demo, on request into the project (`make screenshots`), else into a temporary folder."""
+"""The README's pictures of the seeded demo, taken into the project on request alone (`make screenshots`)."""
 
 from __future__ import annotations
 
