@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick bench soak format clean
+.PHONY: help demo serve test quick screenshots chromium bench soak format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -23,11 +23,21 @@ demo: $(STAMP) ## the main job, end to end, on embedded defaults; stops what it 
 serve: $(STAMP) ## the same left running, with the admin to log in to
 	@$(BIN)/python -m tests.demo serve
 
-test: $(STAMP) ## everything that must hold: format, lint, types, import contracts, migrations, tests
+test: $(STAMP) chromium ## everything that must hold: format, lint, types, import contracts, migrations, tests
 	@BIN=$(BIN) sh .ci/gate
 
 quick: $(STAMP) ## the fast tests alone
 	@$(BIN)/python -m pytest -q -m "not acceptance" tests
+
+screenshots: $(STAMP) chromium ## take the README's pictures anew from the demo
+	@SCREENSHOTS=schematics/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
+
+# For the browser tests, which say what is missing where this cannot bring it: only root may, and only where apt is.
+chromium:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing Debian's chromium for the browser tests"; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || echo "chromium could not be installed: install Debian's package chromium yourself"; fi
 
 bench: $(STAMP) ## measure on this machine and print a table; takes ten minutes
 	@$(BIN)/python -m tests.benchmarks

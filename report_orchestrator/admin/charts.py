@@ -211,8 +211,10 @@ def swatch(look: Look | Literal["whole"]) -> SafeString:
 def table_of(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString:
     """A chart's values for those who would rather read them; it opens without a script."""
     return format_html(
-        '<details class="ro-values"><summary>{}</summary><div class="ro-wide"><table class="ro-table"><caption>{}</caption>'
+        '<details class="ro-values"><summary>{}</summary><div class="ro-wide" role="region" tabindex="0" aria-label="{}">'
+        '<table class="ro-table"><caption>{}</caption>'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div></details>",
+        caption,
         caption,
         caption,
         format_html_join("", '<th scope="col">{}</th>', ((head,) for head in heads)),

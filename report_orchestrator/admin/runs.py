@@ -38,14 +38,14 @@ class ReportRunAdmin(RunActions, PreviewAdmin, RunPage):
         "id",
         "report",
         "due",
-        "trigger",
         "signed_status",
         "step",
-        "tries",
-        "opened",
         "took",
-        "short_place",
         "short_error",
+        "tries",
+        "trigger",
+        "opened",
+        "short_place",
     )
     list_filter = (
         ReportFilter,

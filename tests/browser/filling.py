@@ -1,0 +1,24 @@
+"""`python -m tests.browser.filling`: the demo's history and a superuser; prints what the tests open, as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import django
+
+
+def main() -> int:
+    """Fills the databases of the environment."""
+    django.setup()
+    from report_orchestrator.models import ReportSchedule
+    from tests.demo.show import PAUSED_NAME, make_superuser, start_some
+
+    start_some()
+    schedules = dict(ReportSchedule.objects.exclude(name=PAUSED_NAME).values_list("name", "pk"))
+    sys.stdout.write(json.dumps({"password": make_superuser(), "schedules": schedules}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""The ways people go through the admin, in a browser, with real runs behind it and a strict policy in front."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import APP, Demo, await_status, confirm
+
+pytestmark = pytest.mark.browser
+
+REFUSED = "Flood draft without area"
+
+
+def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, demo: Demo) -> None:
+    page.goto(APP)
+    concern = page.locator(".ro-concerns > li", has_text="no event group in report data")
+    expect(concern).to_contain_text("Choose one on the report's page.")
+    concern.get_by_role("link", name="Look at").click()
+    page.locator("#result_list tbody th a").first.click()
+    run = page.url
+    expect(page.locator(".field-signed_status")).to_contain_text("failed")
+    expect(page.get_by_text("stopped here")).to_be_visible()
+    expect(page.locator(".ro-timeline")).to_contain_text("has no event group")
+
+    page.goto(f"/admin/api/report/{demo.schedules[REFUSED]}/change/")
+    page.locator(".field-event_group .select2-selection").click()
+    page.locator(".select2-search__field").fill("Japan")
+    page.get_by_role("option", name="Japan").first.click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+
+    page.goto(run)
+    page.get_by_role("link", name="Retry from the failed step").click()
+    confirm(page, "It has its event group now")
+    page.goto(run)
+    await_status(page, "succeeded")
+    expect(page.locator(".ro-step-stopped")).to_have_count(0)
+    expect(page.locator(".ro-events")).to_contain_text("It has its event group now")
+    page.get_by_role("link", name="Show the beginning of the result").click()
+    expect(page.locator("pre.ro-code")).to_contain_text("{")
+
+
+def test_a_report_is_run_now(page: Page, demo: Demo) -> None:
+    page.goto(report(demo, "Volcano ash Pacific Rim"))
+
+    page.get_by_role("link", name="Run now").click()
+    confirm(page, "The board meets today")
+
+    expect(page.locator(".messagelist .success")).to_be_visible()
+    page.goto(f"{APP}reportrun/?q=Volcano+ash&trigger__exact=manual")
+    page.locator("#result_list tbody th a").first.click()
+    await_status(page, "succeeded")
+    expect(page.locator(".field-told, .ro-events").last).to_contain_text("The board meets today")
+
+
+def test_a_report_is_paused_and_resumed(page: Page, demo: Demo) -> None:
+    page.goto(report(demo, "Tsunami ports Japan"))
+    expect(page.locator(".ro-answer")).to_contain_text("It runs next")
+
+    page.get_by_role("link", name="Pause").click()
+    confirm(page, "The portfolio is being loaded")
+    page.goto(report(demo, "Tsunami ports Japan"))
+    expect(page.locator(".ro-answer")).to_contain_text("The portfolio is being loaded")
+
+    page.get_by_role("link", name="Resume").click()
+    confirm(page, "It is loaded")
+    page.goto(report(demo, "Tsunami ports Japan"))
+    expect(page.locator(".ro-answer")).to_contain_text("It runs next")
+
+
+def test_all_of_it_goes_by_keyboard_and_one_sees_where_one_is(page: Page, demo: Demo) -> None:
+    page.goto(report(demo, "Volcano leap day scenario"))
+
+    tab_to(page, "Pause")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/act/pause/**")
+    tab_to(page, "Why")
+    page.keyboard.type("By keyboard alone")
+    tab_to(page, "Yes")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".messagelist .success")).to_be_visible()
+    page.goto(report(demo, "Volcano leap day scenario"))
+    expect(page.locator(".ro-answer")).to_contain_text("By keyboard alone")
+    tab_to(page, "as a table")
+    page.keyboard.press("Enter")
+    expect(page.locator("details.ro-values[open]")).to_have_count(1)
+
+
+def report(demo: Demo, name: str) -> str:
+    """The path of a report's page."""
+    return f"{APP}reportschedule/{demo.schedules[name]}/change/"
+
+
+FOCUSED = """() => {
+    const at = document.activeElement, look = getComputedStyle(at);
+    const named = (at.labels && at.labels[0] ? at.labels[0].innerText + " " : "") + at.innerText;
+    return [named, look.outlineStyle !== "none" || look.boxShadow !== "none", at.className];
+}"""
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Presses Tab until what has the focus is called so; whatever of ours has it on the way is seen to have it."""
+    for _press in range(120):
+        page.keyboard.press("Tab")
+        named, is_seen, look = page.evaluate(FOCUSED)
+        assert is_seen or "ro-" not in look, f"the focus on {named!r} is not seen"
+        if name in named:
+            return
+    raise AssertionError(f"Tab never comes to {name!r}")
