@@ -39,7 +39,7 @@ chromium:
 	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || echo "chromium could not be installed: install Debian's package chromium yourself"; fi
 
-bench: $(STAMP) ## measure on this machine and print a table; takes ten minutes
+bench: $(STAMP) ## measure on this machine and print a table; takes half an hour
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(STAMP) ## ten minutes of random kills, half of them with cut wires on PostgreSQL and Redis; SEED=… replays
