@@ -33,7 +33,9 @@ class Demo:
     place: Place
     password: str
     schedules: dict[str, int]
-    """Reports' rows by name."""
+    """Our rows of the reports, by name."""
+    reports: dict[str, str]
+    """The project's own keys of the reports, by name: not those of our rows."""
 
     @contextmanager
     def served(self, settings: str, root: str = "/admin/") -> Iterator[str]:
@@ -109,7 +111,8 @@ def pages(browser: Browser, demo: Demo, address: str, signed_in: Any) -> dict[st
     context = browser.new_context(base_url=address, storage_state=signed_in)
     page = context.new_page()
     failed = first_run(page, "failed")
-    report = demo.schedules["Flood accumulation Central Europe"]
+    name = "Flood accumulation Central Europe"
+    report = demo.schedules[name]
     context.close()
     return {
         "dashboard": APP,
@@ -122,7 +125,7 @@ def pages(browser: Browser, demo: Demo, address: str, signed_in: Any) -> dict[st
         "backfill": f"{APP}reportschedule/act/backfill/?ids={report}",
         "check-cron": f"{APP}reportschedule/check-cron/?ids={report}",
         "removals": f"{APP}reportchange/removals/",
-        "host-report": f"/admin/api/report/{report}/change/",
+        "host-report": f"/admin/api/report/{demo.reports[name]}/change/",
     }
 
 

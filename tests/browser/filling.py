@@ -15,8 +15,13 @@ def main() -> int:
     from tests.demo.show import PAUSED_NAME, make_superuser, start_some
 
     start_some()
-    schedules = dict(ReportSchedule.objects.exclude(name=PAUSED_NAME).values_list("name", "pk"))
-    sys.stdout.write(json.dumps({"password": make_superuser(), "schedules": schedules}))
+    found = ReportSchedule.objects.exclude(name=PAUSED_NAME)
+    told = {
+        "password": make_superuser(),
+        "schedules": dict(found.values_list("name", "pk")),
+        "reports": dict(found.values_list("name", "report_key")),
+    }
+    sys.stdout.write(json.dumps(told))
     return 0
 
 

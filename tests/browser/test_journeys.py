@@ -23,7 +23,7 @@ def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, de
     expect(page.get_by_text("stopped here")).to_be_visible()
     expect(page.locator(".ro-timeline")).to_contain_text("has no event group")
 
-    page.goto(f"/admin/api/report/{demo.schedules[REFUSED]}/change/")
+    page.goto(f"/admin/api/report/{demo.reports[REFUSED]}/change/")
     page.locator(".field-event_group .select2-selection").click()
     page.locator(".select2-search__field").fill("Japan")
     page.get_by_role("option", name="Japan").first.click()
