@@ -173,7 +173,7 @@ def _durations(story: ReportStory) -> SafeString:
         title=gettext("Durations and outcomes"),
         description=gettext("The last {count} runs, the newest at the right.").format(count=len(story.past)),
         scale=about(timedelta(seconds=longest)) if longest else "",
-        height=90,
+        height=220,
     )
     rows = [
         (
