@@ -116,6 +116,10 @@ class NotPossibleError(OrchestratorError):
 
     code = "not_possible"
 
+    def __init__(self, message: str, *, code: str = "not_possible") -> None:
+        super().__init__(message)
+        self.code = code
+
 
 class LeaseLostError(OrchestratorError):
     """Another worker owns the run now. The result of this one is dropped; nothing needs doing."""

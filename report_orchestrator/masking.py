@@ -17,12 +17,14 @@ SHORTEST_ENCODED = 8
 SHORTEST_PART = 4
 """Characters from which on the beginning of a secret counts as one, where a text was cut."""
 
-_USER_OF_URL = re.compile(r"(://)[^/@\s\"'<>]{1,300}@")
+_USER_OF_URL = re.compile(r"(://)[^/?#\s\"'<>]{1,300}@")
+"""Up to the last @ of the authority, as an address is read: a password may hold another one."""
 _CREDENTIAL = re.compile(r"(?i)\b((?:bearer|basic) )[a-z0-9\-._~+/]{16,}=*")
 _TOKEN = re.compile(r"(?i)((?:access|refresh|id)_token\\?[\"']?\s*[:=]\s*\\?[\"']?)[^\"'\\\s&,}]+")
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
 
-_lent: deque[str] = deque(maxlen=16)
+_lent: deque[str] = deque(maxlen=4)
+"""A process has one credential, whose token lasts an hour or more: the present one, and those that it followed."""
 
 
 def remember(token: str) -> None:
@@ -38,7 +40,14 @@ def lent() -> tuple[str, ...]:
 
 def masked(text: str, secrets: tuple[str, ...]) -> str:
     """The text with `***` for every secret, however it is escaped or encoded, and for credentials that are nobody's setting:
-    bearer tokens, and the users and passwords of addresses such as a proxy's."""
+    lent tokens, bearer tokens, and the users and passwords of addresses such as a proxy's.
+
+    A lent token is long, and of letters that nobody escapes: it is looked for as it is and encoded, without a pattern. One of
+    16 such tokens with every letter's spelling takes seconds to compile.
+    """
+    for token in lent():
+        for form in _forms((token,)):
+            text = text.replace(form, MASK)
     if secrets:
         text = _pattern(secrets).sub(MASK, text)
     text = _USER_OF_URL.sub(rf"\1{MASK}@", text)
@@ -50,11 +59,22 @@ def masked(text: str, secrets: tuple[str, ...]) -> str:
 def masked_beginning(text: str, secrets: tuple[str, ...]) -> str:
     """The same for the beginning of a longer text, which may have been cut within a secret."""
     text = masked(text, secrets)
-    for form in _forms(secrets):
-        for length in range(min(len(form) - 1, len(text)), SHORTEST_PART - 1, -1):
-            if text.endswith(form[:length]):
-                return text[:-length] + MASK
+    for kept in (secrets, *((token,) for token in lent())):
+        for form in _forms(kept):
+            if cut := _cut_within(text, form):
+                return text[:-cut] + MASK
     return text
+
+
+def _cut_within(text: str, form: str) -> int:
+    """How many of the text's last letters are the beginning of the form, `SHORTEST_PART` at least; else 0."""
+    begins = form[:SHORTEST_PART]
+    at = text.find(begins, max(len(text) - len(form) + 1, 0))
+    while at >= 0:
+        if form.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(begins, at + 1)
+    return 0
 
 
 @lru_cache(maxsize=8)
@@ -70,7 +90,7 @@ def _any_spelling(letter: str) -> str:
     return f"(?:(?i:{octets})|{re.escape(letter)})"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
     """All forms of all secrets, the longest first, as one may hold another."""
     forms = {form for secret in secrets for form in (*_escaped(secret), *_encoded(secret))}

@@ -10,22 +10,23 @@ from __future__ import annotations
 import queue
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from report_orchestrator.adapters.beside import BEAT, awaited, beside
 from report_orchestrator.adapters.result_rows import UnfitError, batches, schema_of, shape_of
 from report_orchestrator.exceptions import ConfigurationError, TransientError
 from report_orchestrator.ports import Appended
 
-BEAT = 1.0
-"""Seconds between two looks at a writer that is busy."""
 READ_AHEAD = 2
 """Batches that lie between the parser and the writer."""
+_FORBIDDEN = re.compile(r"403 Forbidden|lacked the necessary privileges")
+"""How delta-rs tells a 403, in the one or the other of its ways. A 401 passes: each attempt brings a new token."""
 WRITTEN = 1
 """The version of a run's transaction: it has only one."""
 
@@ -162,24 +163,24 @@ def _written_beside(
                 raise batch
             yield batch
 
-    threads = ThreadPoolExecutor(1, thread_name_prefix="delta-table")
-    written = threads.submit(write, pa.RecordBatchReader.from_batches(schema, arriving()))
+    reader = pa.RecordBatchReader.from_batches(schema, arriving())
+    written = beside(lambda: write(reader), "delta-table")
     try:
         for batch in rows:
             _hand_over(waiting, batch, written, keep)
             if written.done():  # it failed
                 break
         _hand_over(waiting, None, written, keep)
-        while not written.done():
-            keep()
-            wait([written], BEAT)
-    except BaseException as error:
+        awaited(written, keep)
+    except Exception:
         _hand_over(waiting, _AbandonedError(), written, lambda: None)
-        # A worker that is being ended does not wait for a lake that may be silent.
-        threads.shutdown(wait=isinstance(error, Exception))
+        wait([written])
         raise
-    threads.shutdown()
-    written.result()
+    except BaseException:
+        # A worker that is being ended does not wait for a lake that may be silent.
+        with suppress(queue.Full):
+            waiting.put_nowait(_AbandonedError())
+        raise
 
 
 def _hand_over(
@@ -208,6 +209,11 @@ def _plain_errors(address: str) -> Iterator[None]:
     except PermissionError as error:
         raise ConfigurationError(f"The table {address} cannot be written: {_told(error)}.") from error
     except (DeltaError, OSError) as error:
+        if _FORBIDDEN.search(str(error)):
+            raise ConfigurationError(
+                f"The table {address} is refused: {_told(error)}. Give the identity that writes results a role which may "
+                "write in the workspace of FABRIC_WORKSPACE_ID, or set RESULT_TABLES to false; then retry the run."
+            ) from error
         raise TransientError(
             f"The table {address} cannot be written now: {_told(error)}.", code="table"
         ) from error

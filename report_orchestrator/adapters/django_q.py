@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ DAY = 1440  # minutes
 
 CLOCKS_APART = timedelta(minutes=15)
 """How far the queue's clock may be from the database's. Zones are at least twice as far apart."""
+
+logger = logging.getLogger("report_orchestrator.queue")
 
 _COMPARED = (
     "func",
@@ -61,6 +64,9 @@ def _bell(run_id: int, group: str) -> Callable[[], None]:
 class DjangoQ:
     """A `TaskQueue` over Django-Q2's broker and its `Schedule` table."""
 
+    def __init__(self) -> None:
+        self._is_silent = False
+
     def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
         """One message for each run, after the commit. A broker that fails costs speed only: the tick finds the runs."""
         for run_id in run_ids:
@@ -86,9 +92,21 @@ class DjangoQ:
         """Corrects a line's next time; a line without one sleeps until it is given one."""
         Schedule.objects.filter(name=name, func__startswith=TASKS).update(next_run=queue_time(next_run_at))
 
-    def workers_alive(self) -> int:
-        """The workers of all clusters that have reported in the last seconds."""
-        return sum(len(stat.workers) for stat in Stat.get_all())
+    def workers_alive(self) -> int | None:
+        """The workers of all clusters that have reported in the last seconds; None where the broker or the cache is away.
+
+        That is said in the log once, and again only after an answer.
+        """
+        try:
+            alive = sum(len(stat.workers) for stat in Stat.get_all())
+        except Exception as error:  # noqa: BLE001 - each broker and cache has errors of its own, without a common root
+            if not self._is_silent:
+                # Its name alone: the text may quote an address with its password.
+                logger.warning("workers could not be counted", extra={"error": type(error).__name__})
+            self._is_silent = True
+            return None
+        self._is_silent = False
+        return alive
 
     def workers_configured(self) -> int:
         """What `Q_CLUSTER` says, or Django-Q's own default."""

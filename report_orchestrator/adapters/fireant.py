@@ -7,6 +7,7 @@ known to the run, which tries its step again.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,23 +23,27 @@ from report_orchestrator.adapters.fireant_answers import (
     announced_length,
     body_of,
     instant_in,
+    is_delimited,
+    is_success,
     job_id_in,
     read_answer,
+    read_beginning,
     retry_after,
     storable,
+    unreadable_coding,
 )
 from report_orchestrator.adapters.fireant_errors import (
     EXCERPT,
-    MAY_HAVE_WORKED,
     excerpt,
     is_definite,
+    may_have_worked,
     plain,
     refusal,
     submission_unknown,
     unanswered,
     unsent,
 )
-from report_orchestrator.adapters.fireant_results import whole
+from report_orchestrator.adapters.fireant_results import is_page, whole
 from report_orchestrator.adapters.watched_http import Watch, WatchedAdapter, watched
 from report_orchestrator.conf import Secret, Settings
 from report_orchestrator.domain.payload import Payload
@@ -58,6 +63,9 @@ SLOWEST = 1024
 NO_JOB = "0"
 """An id that no job has, to ask about. A number, as a service with integer ids may stumble over anything else."""
 
+NOWHERE = "/no-such-path-of-fireant"
+"""A path that Fireant does not have, to see what is said of such."""
+
 _STATES = {state.value.lower(): state for state in JobState if state is not JobState.UNKNOWN}
 
 
@@ -71,6 +79,13 @@ class BearerAuth(AuthBase):
         if self._key:
             request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
+
+
+class _Unredirected(requests.Session):
+    """Takes a redirect as an answer like others. The library's own would read its body whole, unpacked, to learn its target."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class FireantClient:
@@ -111,21 +126,21 @@ class FireantClient:
                 f"Fireant did not answer the submission ({plain(error, self._settings)}); "
                 f"the job may exist under reference {reference}."
             ) from error
-        if answer.status in MAY_HAVE_WORKED:
-            raise submission_unknown(answer, reference, self._settings)
-        self._expect_success(answer, "the submission")
         return self._job_id(answer, reference)
 
     def _job_id(self, answer: Answer, reference: str) -> str:
-        job_id = job_id_in(answer)
-        if not job_id or self._settings.masked(job_id) != job_id:
-            said = excerpt(answer, self._settings)
-            raise FireantError(
-                f"Fireant took the submission {reference} but named no job_id. Look in Fireant whether the job exists. {said}",
-                code="no_job_id",
-                excerpt=said,
-            )
-        return job_id
+        job_id = job_id_in(answer) if is_success(answer.status) else ""
+        if job_id and self._settings.masked(job_id) == job_id:
+            return job_id
+        if may_have_worked(answer):
+            raise submission_unknown(answer, reference, self._settings)
+        self._expect_success(answer, "the submission")
+        said = excerpt(answer, self._settings)
+        raise FireantError(
+            f"Fireant took the submission {reference} but named no job_id. Look in Fireant whether the job exists. {said}",
+            code="no_job_id",
+            excerpt=said,
+        )
 
     def status(self, job_id: str) -> JobStatus:
         """Asks about one job."""
@@ -189,12 +204,18 @@ class FireantClient:
             response = self._send(watch, "GET", f"/jobs/results/{quote(job_id, safe='')}")
             if response.status_code != requests.codes.ok:
                 self._refuse_result(read_answer(response), job_id)
+            self._refuse_unreadable(response, job_id)
         except requests.RequestException as error:
             raise unanswered(error, f"for the result of job {job_id}", self._settings) from error
         watch.download(whole=self._settings.result_deadline.total_seconds(), slowest=SLOWEST)
         with response:
             self._refuse_too_large(announced_length(response), job_id)
-            yield whole(self._pieces(response, job_id), response.headers, job_id)
+            yield whole(
+                self._pieces(response, job_id),
+                content_type=response.headers.get("Content-Type", ""),
+                is_delimited=is_delimited(response),
+                job_id=job_id,
+            )
 
     def _refuse_result(self, answer: Answer, job_id: str) -> None:
         if answer.status == requests.codes.not_found:
@@ -205,6 +226,24 @@ class FireantClient:
                 excerpt=excerpt(answer, self._settings),
             )
         self._expect_success(answer, f"a request for the result of job {job_id}")
+
+    def _refuse_unreadable(self, response: requests.Response, job_id: str) -> None:
+        if coding := unreadable_coding(response):
+            response.close()
+            raise FireantError(
+                f"The result of job {job_id} came with Transfer-Encoding '{self._text(coding)}', so nobody can tell "
+                "where it begins and ends. Have Fireant, or the gateway before it, send Content-Length or chunks; then "
+                "retry the run.",
+                code="result_end_unknown",
+            )
+        if is_page(response.headers.get("Content-Type", "")):
+            said = excerpt(read_beginning(response), self._settings)
+            raise FireantError(
+                f"Instead of the result of job {job_id} came a web page. A gateway before Fireant may want a login, or "
+                f"FIREANT_API_URL may lead to something else. Correct that, then retry the run. {said}",
+                code="result_is_a_page",
+                excerpt=said,
+            )
 
     def _pieces(self, response: requests.Response, job_id: str) -> Iterator[bytes]:
         received = 0
@@ -228,9 +267,14 @@ class FireantClient:
             )
 
     def probe(self) -> Probed:
-        """Asks about a job that there is none of: any answer but a refusal of the key shows that the key is accepted."""
+        """Asks about a job that there is none of: any answer but a refusal of the key shows that the key is accepted.
+
+        It must differ from the answer to a path that no Fireant has: a router that knows neither says no to both before anybody
+        looks at a key.
+        """
         try:
             answer = self._ask_about(NO_JOB)
+            nowhere = self._answer(self._watch(), "GET", NOWHERE)
         except requests.RequestException as error:
             raise unanswered(error, "about no job in particular", self._settings) from error
         answered_at = datetime.now(UTC)
@@ -240,9 +284,7 @@ class FireantClient:
         return Probed(
             detail=f"answered {answer.status} to a question about no job",
             ahead=None if clock is None else clock - answered_at,
-            doubt=""
-            if _is_json(answer)
-            else "the answer is no JSON, so FIREANT_API_URL may lead to something else",
+            doubt=_doubt(answer, nowhere),
         )
 
     def _answer(self, watch: Watch, method: str, path: str, **given: Any) -> Answer:
@@ -273,7 +315,7 @@ def _new_session(settings: Settings) -> requests.Session:
         raise ConfigurationError(
             "FIREANT_API_KEY has characters that no bearer token has, such as a space or a letter with an accent. Correct it."
         )
-    session = requests.Session()
+    session = _Unredirected()
     session.auth = BearerAuth(settings.fireant_api_key)
     session.headers["User-Agent"] = f"report-orchestrator/{__version__}"
     session.headers["Accept-Encoding"] = "identity"
@@ -281,6 +323,25 @@ def _new_session(settings: Settings) -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _doubt(answer: Answer, nowhere: Answer) -> str:
+    """What speaks against an answer to a question about no job, by the answer to a path that there is none of."""
+    if not _is_json(answer):
+        return "the answer is no JSON, so FIREANT_API_URL may lead to something else"
+    if answer.status == nowhere.status and _apart_from_path(answer) == _apart_from_path(nowhere):
+        return "a path that no Fireant has is answered alike, so FIREANT_API_URL may lead beside it, or to something else"
+    return ""
+
+
+def _apart_from_path(answer: Answer) -> str:
+    """The body without what differs from question to question: what was asked for, instants and numbers."""
+    said = answer.body.decode("utf-8", "replace")
+    return re.sub(
+        r"[\w-]*\d[\w.-]*",
+        "",
+        re.sub(rf"[^\s\"'<>]*(?:{re.escape(NOWHERE)}|/get_job_status/)[^\s\"'<>]*", "", said),
+    )
 
 
 def _is_json(answer: Answer) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -28,7 +28,7 @@ _WINDOWS = {"gzip": GZIP, "x-gzip": GZIP, "deflate": DEFLATE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer that is no result. `body` is whole where the status is 200, and otherwise the beginning, as far as it came."""
+    """An answer that is no result. `body` is whole where it is a success, and otherwise the beginning, as far as it came."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -50,24 +50,33 @@ def read_answer(response: requests.Response) -> Answer:
     Raises:
         requests.RequestException: a success that broke off, dripped, or is longer than any answer.
     """
-    ok = response.status_code == requests.codes.ok
+    if not is_success(response.status_code):
+        return read_beginning(response)
     body = bytearray()
-    try:
-        with response:
-            for piece in body_of(response):
-                body += piece
-                if len(body) > (LONGEST_ANSWER if ok else LONGEST_BEGINNING):
-                    break
-    except requests.RequestException:
-        if ok:
-            raise
-    if ok and len(body) > LONGEST_ANSWER:
-        raise requests.exceptions.ContentDecodingError(f"the answer is longer than {LONGEST_ANSWER:,} bytes")
-    return Answer(
-        status=response.status_code,
-        headers=response.headers,
-        body=bytes(body) if ok else bytes(body[:LONGEST_BEGINNING]),
-    )
+    with response:
+        for piece in body_of(response):
+            body += piece
+            if len(body) > LONGEST_ANSWER:
+                raise requests.exceptions.ContentDecodingError(
+                    f"the answer is longer than {LONGEST_ANSWER:,} bytes"
+                )
+    return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
+
+
+def read_beginning(response: requests.Response) -> Answer:
+    """An answer with the beginning of its body, as far as that came."""
+    body = bytearray()
+    with contextlib.suppress(requests.RequestException), response:
+        for piece in body_of(response):
+            body += piece
+            if len(body) > LONGEST_BEGINNING:
+                break
+    return Answer(status=response.status_code, headers=response.headers, body=bytes(body[:LONGEST_BEGINNING]))
+
+
+def is_success(status: int) -> bool:
+    """Whether the request was done, or taken to be done."""
+    return 200 <= status < 300
 
 
 def body_of(response: requests.Response) -> Iterator[bytes]:
@@ -76,6 +85,10 @@ def body_of(response: requests.Response) -> Iterator[bytes]:
     Raises:
         requests.RequestException: it broke off, dripped, or is packed in a way that cannot be undone.
     """
+    if coding := unreadable_coding(response):
+        raise requests.exceptions.ContentDecodingError(
+            f"its Transfer-Encoding is '{coding}', which was not asked for"
+        )
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding in {"", "identity"}:
         return _raw(response)
@@ -112,6 +125,28 @@ def _unpacked(packed: Iterator[bytes], window: int) -> Iterator[bytes]:
                 break
     if begun and not unpacker.eof:
         raise requests.exceptions.ChunkedEncodingError("what was packed ended early")
+
+
+def unreadable_coding(response: requests.Response) -> str:
+    """A `Transfer-Encoding` whose chunks the library leaves in the body, as it does with all but `chunked` alone; else empty."""
+    coding = response.headers.get("Transfer-Encoding")
+    if coding is None or _transport(response).chunked:
+        return ""
+    return storable(coding)[:40] or "empty"
+
+
+def is_delimited(response: requests.Response) -> bool:
+    """Whether the transport knows where the body ends. To be asked before it is read.
+
+    By what the library made of the headers: it reads on to the connection's end where it cannot read a length.
+    """
+    transport = _transport(response)
+    return bool(transport.chunked) or transport.length is not None
+
+
+def _transport(response: requests.Response) -> Any:
+    """The standard library's answer below those of requests and urllib3."""
+    return response.raw._original_response  # noqa: SLF001 - nothing public tells what was made of the headers
 
 
 def announced_length(response: requests.Response) -> int:
@@ -157,7 +192,7 @@ def instant_in(header: str) -> datetime | None:
         return None
 
 
-@contextmanager
+@contextlib.contextmanager
 def _as_requests_does() -> Iterator[None]:
     """Reading below requests raises urllib3's errors; they come out as requests' own."""
     try:

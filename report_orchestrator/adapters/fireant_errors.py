@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from report_orchestrator.adapters.fireant_answers import Answer, storable
+from report_orchestrator.adapters.fireant_answers import Answer, is_success, storable
+from report_orchestrator.adapters.network_words import causes, in_words, is_distrust
 from report_orchestrator.conf import SANDBOX_URL, Settings
 from report_orchestrator.exceptions import (
     ConfigurationError,
@@ -20,8 +20,15 @@ from report_orchestrator.exceptions import (
 
 EXCERPT = 2048
 """How much of an unexpected answer an error keeps, in characters."""
-MAY_HAVE_WORKED = frozenset({500, 502, 504})
-"""Server errors after which a submitted job may exist all the same."""
+SURELY_NOT_DONE = frozenset({501, 505})
+"""Server errors that say that the request was not even understood."""
+
+_TUNNEL_REFUSED = f"Tunnel connection failed: {requests.codes.proxy_authentication_required}"
+"""What the standard library says of a proxy that wants a password. Outer errors name the request's address too."""
+_NO_SOCKS = "Missing dependencies for SOCKS"
+"""What requests says of a SOCKS proxy without PySocks."""
+
+_UNKNOWN_CODES = {500: "submission_failed", 503: "fireant_503"}
 
 _UNCALLABLE = (
     requests.exceptions.InvalidURL
@@ -37,12 +44,28 @@ def excerpt(answer: Answer, settings: Settings) -> str:
     return f"It said: {text}" if text else "It said nothing more."
 
 
+def may_have_worked(answer: Answer) -> bool:
+    """Whether a job may exist after an answer to its submission that names none.
+
+    A gateway's own statuses, such as 520 or 599, tell no more of what became of the request than 502 does. A service that says
+    when to come back has taken nothing.
+    """
+    status = answer.status
+    if status == requests.codes.service_unavailable:
+        return answer.retry_after is None
+    return (status >= 500 and status not in SURELY_NOT_DONE) or (is_success(status) and status != 200)
+
+
 def submission_unknown(answer: Answer, reference: str, settings: Settings) -> SubmissionUnknownError:
-    """A server error to a submission, after which the job may exist."""
+    """An answer to a submission after which the job may exist.
+
+    A 503 keeps its own code: most often it says that Fireant is away, so where submissions are repeated it is waited out like
+    every other, and costs no retry.
+    """
     return SubmissionUnknownError(
         f"Fireant answered the submission with {answer.status}; the job may exist under reference {reference}. "
         f"{excerpt(answer, settings)}",
-        code="submission_unknown" if answer.status > 500 else "submission_failed",
+        code=_UNKNOWN_CODES.get(answer.status, "submission_unknown"),
         retry_after=answer.retry_after,
     )
 
@@ -92,7 +115,7 @@ def _host_of(location: str) -> str:
 
 def unsent(error: requests.RequestException, settings: Settings) -> OrchestratorError | None:
     """The error of a request that surely never reached Fireant; None where it may have."""
-    if _is_distrust(error):
+    if is_distrust(error):
         return ConfigurationError(
             f"Fireant's certificate at FIREANT_API_URL cannot be verified ({plain(error, settings)}). "
             "Name your certificate authority in REQUESTS_CA_BUNDLE."
@@ -102,9 +125,7 @@ def unsent(error: requests.RequestException, settings: Settings) -> Orchestrator
             "The proxy's address in the environment is none. Correct HTTP_PROXY, HTTPS_PROXY or ALL_PROXY."
         )
     if isinstance(error, _UNCALLABLE):
-        return ConfigurationError(
-            f"Fireant cannot be called ({type(error).__name__}). Correct FIREANT_API_URL and FIREANT_API_KEY."
-        )
+        return _uncallable(error)
     if isinstance(error, requests.exceptions.ProxyError):
         return _unusable_proxy(error, settings)
     reason = getattr(error.args[0], "reason", None) if error.args else None
@@ -118,9 +139,21 @@ def unsent(error: requests.RequestException, settings: Settings) -> Orchestrator
     return None
 
 
+def _uncallable(error: requests.RequestException) -> ConfigurationError:
+    if str(error).startswith(_NO_SOCKS):
+        return ConfigurationError(
+            "The environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY), and the package PySocks is missing. "
+            "Install it, name an HTTP proxy instead, or name Fireant's host in NO_PROXY; then retry the run."
+        )
+    return ConfigurationError(
+        f"Fireant cannot be called ({type(error).__name__}). Correct FIREANT_API_URL and FIREANT_API_KEY, "
+        "or the proxy that the environment names."
+    )
+
+
 def _unusable_proxy(error: requests.RequestException, settings: Settings) -> OrchestratorError:
     """A tunnel that was not made, or a proxy that did not answer: Fireant has heard nothing."""
-    if "407" in str(error):
+    if any(str(cause).startswith(_TUNNEL_REFUSED) for cause in causes(error)):
         return _refused_by_proxy()
     return TransientError(
         f"Fireant cannot be reached through the proxy that the environment names ({plain(error, settings)}). "
@@ -153,20 +186,4 @@ def unanswered(error: requests.RequestException, what: str, settings: Settings) 
 
 def plain(error: BaseException, settings: Settings) -> str:
     """What went wrong, without the library's nesting, and without a secret."""
-    text = str(getattr(error.args[0], "reason", None) or error) if error.args else ""
-    return storable(settings.masked(f"{type(error).__name__}: {text}")[:300])
-
-
-def _is_distrust(error: BaseException) -> bool:
-    """Whether a certificate was refused, anywhere among the causes; other failures of TLS may pass."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        cause = waiting.pop()
-        if not isinstance(cause, BaseException) or id(cause) in seen:
-            continue
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        seen.add(id(cause))
-        waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
-    return False
+    return storable(settings.masked(in_words(error))[:300])

@@ -10,14 +10,19 @@ import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from report_orchestrator.adapters.local_names import give_name
+from report_orchestrator.domain.paths import is_plain
 from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
 from report_orchestrator.ports import NOBODY, Follower, StoredResult, Upload
 
 TEMPORARY = Path("_report_orchestrator") / "tmp"
 """Outside the results, so that no glob over them meets a part of a file."""
 PIECE = 1024 * 1024
+SYNCED = 64 * 1024 * 1024
+"""Bytes after which a file that grows is synced. At the end of several GiB a disk may be silent for longer than a lease."""
 
 
 class LocalFiles:
@@ -34,23 +39,24 @@ class LocalFiles:
             written = None if final.exists() else self._write_new(final, chunks, follower)
             return written or _adopted(final, follower)
 
-    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
-        """Removes temporary files that nobody has written to for that long, but for those of `writing`."""
+    def sweep(self, older_than: timedelta, writing: Collection[str] = (), *, most: int = 1000) -> int:
+        """Removes temporary files that nobody has written to for that long, but for those of `writing`; no more than `most`."""
         before = time.time() - older_than.total_seconds()
         spared = {_prefix_of(path) for path in writing}
         with _plain_errors(self._root):
-            found = [
+            found = (
                 file
-                for file in (self._root / TEMPORARY).glob("*.part")
+                for file in list((self._root / TEMPORARY).glob("*.part"))
                 if _prefix_of(file.stem) not in spared
-            ]
-            return sum(_remove_if_untouched(file, since=before) for file in found)
+            )
+            removed = (file for file in found if _remove_if_untouched(file, since=before))
+            return sum(1 for _file in islice(removed, most))
 
     def read(self, path: str) -> Iterator[bytes]:
         """The bytes of a stored result, in pieces of `PIECE`."""
         final = self._final(path)
         if not final.is_file():
-            raise StorageError(f"There is no result at {final} (any more).")
+            raise StorageError(f"There is no result at {final} any more.")
         with _plain_errors(self._root), final.open("rb") as file:
             while piece := file.read(PIECE):
                 yield piece
@@ -68,8 +74,10 @@ class LocalFiles:
 
     def _final(self, path: str) -> Path:
         final = self._results / path
+        if not is_plain(path):
+            raise StorageError(f"'{path}' is no path below FABRIC_RESULTS_PATH. Nothing was written or read.")
         if not final.resolve().is_relative_to(self._results.resolve()):
-            raise StorageError(f"'{path}' leads out of RESULT_ROOT. Nothing was written or read.")
+            raise StorageError(f"'{path}' leads out of RESULT_ROOT by a link. Nothing was written or read.")
         return final
 
     def _write_new(self, final: Path, chunks: Iterable[bytes], follower: Follower) -> StoredResult | None:
@@ -78,9 +86,9 @@ class LocalFiles:
         _make_folder(temporary.parent)
         _make_folder(final.parent)
         try:
-            upload = _uploaded(temporary, chunks)
+            upload = _uploaded(temporary, chunks, follower)
             follower.note(upload)
-            os.link(temporary, final)
+            give_name(temporary, final)
             _sync_folder(final.parent)
         except FileExistsError:
             return None
@@ -89,20 +97,26 @@ class LocalFiles:
         return _described(final, upload)
 
 
-def _uploaded(temporary: Path, chunks: Iterable[bytes]) -> Upload:
-    digest, size = hashlib.sha256(), 0
+def _uploaded(temporary: Path, chunks: Iterable[bytes], follower: Follower) -> Upload:
+    digest, size, synced = hashlib.sha256(), 0, 0
     with temporary.open("xb") as file:
         for chunk in chunks:
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
+            if size - synced >= SYNCED:
+                file.flush()
+                os.fsync(file.fileno())
+                follower.keep()
+                synced = size
         file.flush()
         os.fsync(file.fileno())
+        follower.keep()
         return Upload(etag=_etag(os.fstat(file.fileno())), size=size, sha256=digest.hexdigest())
 
 
 def _etag(state: os.stat_result) -> str:
-    """What a second name for the same file leaves as it is, and what no other file has."""
+    """What another name for the same file leaves as it is, and what no other file has."""
     return f"{state.st_dev:x}-{state.st_ino:x}-{state.st_mtime_ns:x}"
 
 

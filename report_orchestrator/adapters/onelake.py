@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from operator import attrgetter
 
 from azure.core.exceptions import AzureError
@@ -62,8 +63,10 @@ class OneLakeStore:
                 raise StorageError(f"There is no result at {self._address.url(final)} any more.")
             return self._files.head(final, standing, limit)
 
-    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
+    def sweep(self, older_than: timedelta, writing: Collection[str] = (), *, most: int = 1000) -> int:
         """Removes temporary files that were begun before that, but for those of `writing`; returns how many. Idempotent.
+
+        Stops after `most` files, and then leaves their folders to the next call.
 
         The lake does not show that a file is still being appended to, so a write that may take longer has to be in `writing`.
 
@@ -75,7 +78,10 @@ class OneLakeStore:
         with plain_errors(self._settings):
             found = self._files.below(self._address.temporary_root)
             old = [each for each in found if each.modified_at < before and each.folder not in spared]
-            removed = sum(self._files.remove(each) for each in old if not each.is_folder)
+            files = (each for each in old if not each.is_folder and self._files.remove(each))
+            removed = sum(1 for _each in islice(files, most))
+            if removed == most:
+                return removed
             folders = (each for each in old if each.is_folder)
             for folder in sorted(folders, key=attrgetter("path"), reverse=True):  # the deepest first
                 self._files.remove_folder_if_empty(folder)
@@ -91,7 +97,7 @@ class OneLakeStore:
             final = self._address.final(path)
             standing = self._files.look(final)
             if standing is None:
-                raise StorageError(f"OneLake has no result at {final} (any more).")
+                raise StorageError(f"There is no result at {self._address.url(final)} any more.")
             yield from self._files.read(final, standing)
 
     def close(self) -> None:
@@ -114,8 +120,9 @@ class OneLakeStore:
         self._files.make_folder(final.rpartition("/")[0])
         temporary = self._address.temporary(final)
         try:
-            upload = self._uploaded(temporary, chunks)
+            upload = self._uploaded(temporary, chunks, follower)
             follower.note(upload)
+            follower.keep()  # what comes now is published, so nothing may end it half-way
         except AzureError:
             raise  # a lake that fails is not asked for more: the sweep removes the file
         except Exception:
@@ -123,13 +130,15 @@ class OneLakeStore:
             raise
         return self._published(temporary, upload, final, follower)
 
-    def _uploaded(self, temporary: str, chunks: Iterable[bytes]) -> Upload:
+    def _uploaded(self, temporary: str, chunks: Iterable[bytes], follower: Follower) -> Upload:
         etag = self._files.create(temporary)
         digest = hashlib.sha256()
         size = append_all(
             _hashed(pieces(chunks), digest.update),
             lambda piece, offset: self._files.append(temporary, piece, offset),
+            follower.keep,
         )
+        follower.keep()
         standing = self._files.flush(temporary, size, etag)
         return Upload(etag=standing.etag, size=standing.size, sha256=digest.hexdigest())
 

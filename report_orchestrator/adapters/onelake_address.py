@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 import uuid
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from report_orchestrator.conf import Settings
+from report_orchestrator.domain.paths import is_plain
 from report_orchestrator.exceptions import ConfigurationError, StorageError
 
 SUFFIX = ".Lakehouse"
@@ -39,8 +39,8 @@ class LakeAddress:
         Raises:
             StorageError: the path leads out of the results, or is none.
         """
-        if not _is_plain(path):
-            raise StorageError(f"'{path}' is no path below FABRIC_RESULTS_PATH. Nothing was written.")
+        if not is_plain(path):
+            raise StorageError(f"'{path}' is no path below FABRIC_RESULTS_PATH. Nothing was written or read.")
         return f"{self.lakehouse}/Files/{self.results}/{path}"
 
     def temporary(self, final: str) -> str:
@@ -65,7 +65,7 @@ def lake_address(settings: Settings) -> LakeAddress:
     """
     workspace, lakehouse = settings.fabric_workspace_id, settings.fabric_lakehouse_id
     for name, value in {"FABRIC_WORKSPACE_ID": workspace, "FABRIC_LAKEHOUSE_ID": lakehouse}.items():
-        if not value or not _is_plain(value) or "/" in value:
+        if not value or not is_plain(value) or "/" in value:
             raise ConfigurationError(f"{name} is '{value}'. Set it to a name or a GUID from Fabric.")
     if _is_guid(workspace) != _is_guid(lakehouse):
         raise ConfigurationError(
@@ -73,7 +73,7 @@ def lake_address(settings: Settings) -> LakeAddress:
             "which OneLake refuses. Give both as names or both as GUIDs."
         )
     results = settings.fabric_results_path.strip("/")
-    if not _is_plain(results) or f"Files/{results}/".startswith("Files/_report_orchestrator/"):
+    if not is_plain(results) or f"Files/{results}/".startswith("Files/_report_orchestrator/"):
         raise ConfigurationError(
             f"FABRIC_RESULTS_PATH is '{results}'. Set it to a folder below the lakehouse's Files, such as report_results."
         )
@@ -94,9 +94,3 @@ def _is_guid(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _is_plain(path: str) -> bool:
-    """Whether it is a relative path that every layer on the way to the lake reads in the same way."""
-    printable = not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in path)
-    return printable and "\\" not in path and all(part.strip(". ") for part in path.split("/"))

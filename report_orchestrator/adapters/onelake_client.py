@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.pipeline import PipelineResponse
 from azure.identity import (
     AzureAuthorityHosts,
     ClientSecretCredential,
@@ -20,7 +21,7 @@ from azure.identity import (
 )
 from azure.storage.filedatalake import FileSystemClient
 
-from report_orchestrator.adapters.onelake_errors import entra_error, is_silence, raise_if_passing
+from report_orchestrator.adapters.onelake_errors import entra_error, is_silence, token_passes
 from report_orchestrator.adapters.vendor_errors import mask_logs, told
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError
@@ -99,18 +100,27 @@ class Credential:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._credential = _identity(settings)
+        self._heard = threading.local()
+        self._credential = _identity(settings, self._listen)
         for library in ("azure.identity", "msal"):
             mask_logs(library, settings)
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token, from azure-identity's cache where it holds a good one."""
+        self._heard.passing = None
         try:
             token = self._credential.get_token(*scopes, **options)
         except AzureError as error:
-            raise entra_error(error, self._settings) from told(error, self._settings)
+            raise self._heard.passing or entra_error(error, self._settings) from told(error, self._settings)
         remember(token.token)
         return token
+
+    def _listen(self, response: PipelineResponse[Any, Any]) -> None:
+        """A hook of azure-identity's. What it raises ends the attempt; a chain of credentials swallows it, so it is kept too."""
+        passing = token_passes(response, managed=self._settings.azure_credential == "managed_identity")
+        if passing is not None:
+            self._heard.passing = passing
+            raise passing
 
 
 def _new_client(settings: Settings, workspace: str) -> FileSystemClient:
@@ -154,23 +164,23 @@ def _request_logger() -> logging.Logger:
     return logger
 
 
-def _identity(settings: Settings) -> TokenCredential:
-    options = _transport(settings) | _authority(settings)
+def _identity(settings: Settings, listen: Callable[[PipelineResponse[Any, Any]], None]) -> TokenCredential:
+    transport = _transport(settings) | {"raw_response_hook": listen}
+    options = transport | _authority(settings)
     client_id = settings.azure_client_id
     match settings.azure_credential:
         case "client_secret":
-            return _client_secret(settings, options | {"raw_response_hook": raise_if_passing})
+            return _client_secret(settings, options)
         case "workload_identity":
             return _made(
                 lambda: WorkloadIdentityCredential(
                     tenant_id=settings.azure_tenant_id or None,
                     client_id=client_id or None,
-                    raw_response_hook=raise_if_passing,
                     **options,
                 )
             )
         case "managed_identity":
-            return ManagedIdentityCredential(client_id=client_id or None, **_transport(settings))
+            return ManagedIdentityCredential(client_id=client_id or None, **transport)
         case "default":
             return DefaultAzureCredential(managed_identity_client_id=client_id or None, **options)
 

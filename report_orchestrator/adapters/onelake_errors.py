@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestE
 from azure.core.pipeline import PipelineResponse
 
 from report_orchestrator.adapters.fireant import retry_after
+from report_orchestrator.adapters.network_words import causes, in_words, is_distrust
 from report_orchestrator.adapters.vendor_errors import told
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, StorageError, TransientError
@@ -24,6 +24,8 @@ DISPLACED = frozenset({404, 409, 412})
 AMBIGUOUS = DISPLACED | {408, 500, 502, 503, 504}
 """Statuses after which the work may have been done all the same, by this request or by an earlier one."""
 
+_METADATA = "/metadata/identity/oauth2/token"
+"""Where a virtual machine's managed identity is asked for a token."""
 _WHO = "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or what AZURE_CREDENTIAL names)"
 
 
@@ -91,7 +93,7 @@ def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
 
 def entra_error(error: AzureError, settings: Settings) -> OrchestratorError:
     """An error on the way to a token as one of ours."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, TransientError):
             return TransientError(cause.message, code=cause.code, retry_after=cause.retry_after)
         if isinstance(cause, ServiceRequestError | ServiceResponseError):
@@ -101,15 +103,25 @@ def entra_error(error: AzureError, settings: Settings) -> OrchestratorError:
     )
 
 
-def raise_if_passing(response: PipelineResponse[Any, Any]) -> None:
-    """Raises where Entra is busy or away. A hook of azure-identity's, which tells that apart from a wrong secret no more."""
+def token_passes(response: PipelineResponse[Any, Any], *, managed: bool) -> TransientError | None:
+    """What may pass of an answer to the question for a token, which azure-identity does not tell from a wrong secret.
+
+    A managed identity's endpoint says 410 while it is updated, and 404 while it is found or an identity is new. In a chain of
+    credentials (not `managed`) a 404 may be another machine's, so it does not count there.
+    Source: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
+    """
     answer = response.http_response
-    if answer.status_code in PASSING or answer.status_code >= 500:
-        raise TransientError(
-            f"Entra cannot give a token now ({answer.status_code}).",
-            code=f"entra_{answer.status_code}",
-            retry_after=retry_after(answer.headers.get("retry-after")),
-        )
+    status = answer.status_code
+    is_metadata = _METADATA in response.http_request.url
+    of_identity = (managed or is_metadata) and (status == 410 or (managed and status == 404))
+    if status not in PASSING and status < 500 and not of_identity:
+        return None
+    who = "The managed identity's endpoint" if managed or is_metadata else "Entra"
+    return TransientError(
+        f"{who} cannot give a token now ({status}).",
+        code=f"{'identity' if managed or is_metadata else 'entra'}_{status}",
+        retry_after=retry_after(answer.headers.get("retry-after")),
+    )
 
 
 def missing_lakehouse(error: AzureError) -> ConfigurationError:
@@ -130,12 +142,12 @@ def _passing(error: AzureError, message: str, code: str) -> TransientError:
 
 
 def _unanswered(error: BaseException, settings: Settings, who: str, setting: str) -> OrchestratorError:
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+    if is_distrust(error):
         return ConfigurationError(
             f"The certificate of {who} at {setting} cannot be verified. Name your certificate authority's file in FABRIC_CA_FILE."
         )
     return TransientError(
-        f"{who} gave no answer ({_first_line(error, settings)}).", code=f"{who.lower()}_no_answer"
+        f"{who} gave no answer ({settings.masked(in_words(error))[:300]}).", code=f"{who.lower()}_no_answer"
     )
 
 
@@ -148,20 +160,6 @@ def _header(error: AzureError, name: str) -> str:
     # Any, since the SDK's types of an answer do not agree on whether it has headers.
     response: Any = error.response if isinstance(error, HttpResponseError) else None
     return "" if response is None else str(response.headers.get(name, ""))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything behind it; libraries hide a cause as an argument, a reason or an inner exception."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        cause = waiting.pop(0)
-        if not isinstance(cause, BaseException) or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        hidden = (getattr(cause, "reason", None), getattr(cause, "inner_exception", None))
-        waiting += [cause.__cause__, cause.__context__, *hidden, *cause.args]
 
 
 def _first_line(error: BaseException, settings: Settings) -> str:

@@ -16,7 +16,7 @@ from azure.storage.filedatalake import PathProperties
 
 from report_orchestrator.adapters.onelake_client import Connection
 from report_orchestrator.adapters.onelake_errors import DISPLACED, may_have_worked, missing_lakehouse
-from report_orchestrator.exceptions import OrchestratorError, TransientError
+from report_orchestrator.exceptions import OrchestratorError, StorageError, TransientError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,20 @@ class LakeFiles:
         self._connection = connection
 
     def look(self, path: str) -> Standing | None:
-        """What a reader sees at the path."""
+        """What a reader sees at the path.
+
+        Raises:
+            StorageError: a folder stands there.
+        """
         try:
             seen = self._connection.send_again(lambda lake: lake.get_file_client(path).get_file_properties())
         except ResourceNotFoundError:
             return None
+        marks = {name.lower(): value for name, value in seen.metadata.items()}
+        if marks.get("hdi_isfolder") == "true":
+            raise StorageError(
+                f"A folder stands in OneLake at {path}, where a file belongs. Remove it, then retry the run."
+            )
         return Standing(size=seen.size, etag=_bare(seen.etag))
 
     def make_folder(self, folder: str) -> None:

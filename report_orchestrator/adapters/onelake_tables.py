@@ -14,8 +14,8 @@ from report_orchestrator.conf import Settings
 SCOPE = "https://storage.azure.com/.default"
 
 
-def onelake_table(settings: Settings) -> DeltaResults:
-    """The table under the lakehouse's `Tables`, named as the folder of the results is.
+def onelake_table(settings: Settings, name: str = "") -> DeltaResults:
+    """The table of that name under the lakehouse's `Tables`; without one, named as the folder of the results is.
 
     delta-rs takes a certificate authority of one's own from the environment's `SSL_CERT_FILE` only, so what stands in
     FABRIC_CA_FILE has to stand there too.
@@ -24,7 +24,7 @@ def onelake_table(settings: Settings) -> DeltaResults:
         ConfigurationError: the address cannot be made.
     """
     address = lake_address(settings)
-    name = address.results.rpartition("/")[2]
+    name = name or address.results.rpartition("/")[2]
     credential = cache(lambda: Credential(settings))
     seconds = f"{settings.timeout.total_seconds():g}s"
 

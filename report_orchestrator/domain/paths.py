@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from datetime import date
 from urllib.parse import quote
 from uuid import UUID
@@ -30,6 +31,12 @@ def manifest_path(result: str) -> str:
     """
     folder, _, name = result.rpartition("/")
     return f"{folder}/_{name.removesuffix('.json')}.manifest.json"
+
+
+def is_plain(path: str) -> bool:
+    """Whether it is a relative path, with forward slashes, that every layer on the way to a store reads in the same way."""
+    printable = not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in path)
+    return printable and "\\" not in path and all(part.strip(". ") for part in path.split("/"))
 
 
 def _segment(key: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
+import importlib.util
 import json
 import multiprocessing
 import ssl
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -178,6 +181,43 @@ def test_a_redirect_is_never_followed_and_the_other_host_never_hears_of_it(call:
         assert KEY not in raised.message
 
 
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("location", ["http://[bad", "/\xff", "http://x:port/", "//", ""])
+def test_a_redirect_to_an_address_that_is_none_is_told_like_any_other(call: str, location: str) -> None:
+    head = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+    with raw_server(says(head.encode("latin-1"))) as server, client_of(server.url) as client:
+        assert failure(CALLS[call], client).code == "fireant_302"
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_body_of_a_redirect_is_never_read_whole(call: str, packed: bool) -> None:
+    """The rest stays with its sender, who meets a closed connection; what is packed would be 64 MB in memory."""
+    sent = threading.Event()
+    bomb = gzip.compress(bytes(64_000_000))
+
+    def talk(connection: Connection) -> None:
+        headers = {"Location": "https://login.example/", "Content-Length": ""}
+        if packed:
+            connection.send(answer("302 Found", bomb, headers | {"Content-Encoding": "gzip"}))
+            return
+        connection.send(answer("302 Found", headers=headers))
+        with contextlib.suppress(OSError):
+            for _ in range(64):
+                connection.send(b"x" * 1_000_000)
+            sent.set()
+
+    with raw_server(talk) as server, client_of(server.url, TIMEOUT_SECONDS=5) as client:
+        tracemalloc.start()
+        try:
+            assert failure(CALLS[call], client).code == "fireant_302"
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert most < 10_000_000
+    assert not sent.is_set()
+
+
 # Sizes
 
 
@@ -251,6 +291,20 @@ def test_an_encoding_that_was_not_asked_for_and_cannot_be_undone_is_told() -> No
     ):
         assert "packed as 'br'" in failure(download, client).message
         assert "accept-encoding: identity" in server.heads[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("call", "code"), [("submit", "submission_unknown"), ("status", "fireant_no_answer")]
+)
+def test_an_answer_whose_chunks_the_transport_leaves_in_it_counts_as_none(call: str, code: str) -> None:
+    headers = {"Content-Length": "", "Transfer-Encoding": "gzip, chunked"}
+    body = b'{"job_id": "7", "status": "Finished"}'
+    with raw_server(says(answer(body=body, headers=headers))) as server, client_of(server.url) as client:
+        raised = failure(CALLS[call], client)
+    assert raised.code == code
+    refused = answer("422 Unprocessable", body, headers)
+    with raw_server(says(refused)) as server, client_of(server.url) as client:
+        assert failure(CALLS[call], client).code == "fireant_422"
 
 
 # Beginnings of answers, without secrets
@@ -469,6 +523,68 @@ def test_a_proxy_that_is_away_surely_submitted_nothing(through: Callable[[str], 
             raised = failure(submit, client)
             assert raised.code == "fireant_unreachable"
             assert "pr0xy" not in raised.message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_job_whose_id_holds_407_makes_no_password_of_a_proxy_that_is_away(
+    scheme: str, through: Callable[[str], None]
+) -> None:
+    with raw_server(says(b"")) as gone:
+        pass
+    through(gone.url)
+    with client_of(f"{scheme}://fireant407.test") as client:
+        raised = failure(lambda one: one.status("4071"), client)
+    assert raised.code == "fireant_unreachable"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_without_its_package_is_told_as_such(
+    through: Callable[[str], None],
+) -> None:
+    through("socks5://me:pr0xy-passw0rd@127.0.0.1:9")
+    with client_of("http://fireant.test") as client:
+        raised = failure(submit, client)
+    assert isinstance(raised, ConfigurationError)
+    assert "PySocks" in raised.message
+    assert "ALL_PROXY" in raised.message
+    assert "FIREANT_API_KEY" not in raised.message
+    assert "pr0xy" not in raised.message
+
+
+# Submissions of which nobody can tell what became
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 508, 511, 520, 522, 524, 599])
+def test_a_gateways_error_leaves_open_whether_the_job_exists(status: int) -> None:
+    with raw_server(says(answer(f"{status} x", b'{"job_id": 7}'))) as server, client_of(server.url) as client:
+        raised = failure(submit, client)
+    assert isinstance(raised, SubmissionUnknownError)
+    own_codes = {500: "submission_failed", 503: "fireant_503"}
+    assert raised.code == own_codes.get(status, "submission_unknown")
+
+
+@pytest.mark.parametrize("status", ["501 x", "505 x", "503 x\r\nRetry-After: 7", "429 x", "408 x"])
+def test_an_error_that_says_that_nothing_was_done_is_definite(status: str) -> None:
+    with raw_server(says(answer(status))) as server, client_of(server.url) as client:
+        raised = failure(submit, client)
+    assert (type(raised), raised.code) == (TransientError, f"fireant_{status[:3]}")
+
+
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "299 x"])
+def test_any_success_that_names_a_job_is_taken(status: str) -> None:
+    with raw_server(says(answer(status, b'{"job_id": 7}'))) as server, client_of(server.url) as client:
+        assert submit(client) == "7"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [("202 Accepted", b""), ("201 Created", b'{"id": 7}'), ("204 No Content", b"")]
+)
+def test_a_success_of_another_kind_without_a_job_leaves_open_whether_there_is_one(
+    status: str, body: bytes
+) -> None:
+    with raw_server(says(answer(status, body))) as server, client_of(server.url) as client:
+        raised = failure(submit, client)
+    assert (type(raised), raised.code) == (SubmissionUnknownError, "submission_unknown")
 
 
 # One session a process

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from report_orchestrator.adapters.fireant import FireantClient
-from report_orchestrator.adapters.fireant_results import Brackets, Ends
+from report_orchestrator.adapters.fireant_results import Ends
+from report_orchestrator.adapters.json_brackets import Brackets, Documents, OutsideStrings
 from report_orchestrator.conf import parse_settings
 from report_orchestrator.exceptions import FireantError, TransientError
 
@@ -119,6 +120,56 @@ def test_a_document_that_fireant_itself_cut_is_noticed_by_its_closing_bracket(ho
         downloaded(answer_of(body, how))
 
 
+@pytest.mark.parametrize("how", END_IS_KNOWN)
+def test_a_document_that_fireant_itself_cut_at_any_byte_is_noticed(how: str) -> None:
+    for length in range(1, len(DOCUMENT)):
+        with pytest.raises(TransientError) as caught:
+            downloaded(answer_of(DOCUMENT[:length], how))
+        assert caught.value.code == "result_cut_short", length
+
+
+LINES = b'{"a": 1}\n{"b": {"c": 2}}\n'
+
+
+@pytest.mark.parametrize("how", END_IS_KNOWN)
+def test_documents_behind_each_other_pass_where_their_end_is_known(how: str) -> None:
+    assert downloaded(answer_of(LINES, how)) == LINES
+
+
+@pytest.mark.parametrize("body", [LINES, b"[1] [2]", b"{}{}", b'{"a": {}} , {}'])
+def test_documents_behind_each_other_are_refused_where_one_more_might_have_followed(body: bytes) -> None:
+    with pytest.raises(FireantError) as caught:
+        downloaded(answer_of(body, "close"))
+    assert caught.value.code == "result_end_unknown"
+
+
+@pytest.mark.parametrize("length", [b"x", b"8, 8", b"-8", b""])
+def test_a_length_that_cannot_be_read_is_none(length: bytes) -> None:
+    with pytest.raises(FireantError) as caught:
+        downloaded(answer_of(b"a,b\n1,2\n", "close", TEXT + b"Content-Length: %b\r\n" % length))
+    assert caught.value.code == "result_end_unknown"
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [b"gzip, chunked", b"identity, chunked", b"chunked, chunked", b"chunked ", b"identity", b"gzip", b""],
+)
+@pytest.mark.parametrize("headers", [JSON, TEXT])
+def test_chunks_that_the_transport_leaves_in_the_body_are_no_result(coding: bytes, headers: bytes) -> None:
+    chunks = answer_of(DOCUMENT, "chunks").partition(b"\r\n\r\n")[2]
+    with pytest.raises(FireantError, match="Transfer-Encoding") as caught:
+        downloaded(answer_of(chunks, "close", headers + b"Transfer-Encoding: %b\r\n" % coding))
+    assert caught.value.code == "result_end_unknown"
+
+
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+def test_a_web_page_is_no_result(kind: str) -> None:
+    with pytest.raises(FireantError, match="FIREANT_API_URL") as caught:
+        downloaded(answer_of(b"<html>Please log in", "length", b"Content-Type: %b\r\n" % kind.encode()))
+    assert caught.value.code == "result_is_a_page"
+    assert "Please log in" in caught.value.message
+
+
 @pytest.mark.parametrize("how", ["length", "chunks", "close"])
 def test_a_compressed_answer_that_nobody_asked_for_is_unpacked_and_checked(how: str) -> None:
     headers = JSON + b"Content-Encoding: gzip\r\n"
@@ -146,6 +197,51 @@ def test_brackets_are_counted_wherever_the_pieces_are_cut(seed: int) -> None:
 
     assert whole.are_closed
     assert not cut.are_closed
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_what_stands_outside_strings_is_found_wherever_the_pieces_are_cut(seed: int) -> None:
+    chance = random.Random(seed)
+    text = "".join(chance.choices('{}[]""\\\\a,', k=60)).encode()
+    at = sorted(chance.sample(range(len(text)), chance.randint(0, 20)))
+    outside = OutsideStrings()
+
+    found = b"".join(outside.see(text[a:b]) for a, b in zip([0, *at], [*at, len(text)], strict=True))
+
+    assert (found, outside.in_string) == brackets_of(text)
+
+
+def brackets_of(text: bytes) -> tuple[bytes, bool]:
+    """The brackets outside strings, found letter by letter, and whether the text ends within a string.
+
+    A backslash escapes outside strings too, where no document has one.
+    """
+    found, in_string, escaped = b"", False, False
+    for letter in (bytes((octet,)) for octet in text):
+        if escaped:
+            # Only what is a quote or a backslash itself loses its meaning.
+            escaped = False
+            if letter in {b'"', b"\\"}:
+                continue
+        if letter == b"\\":
+            escaped = True
+        elif letter == b'"':
+            in_string = not in_string
+        elif letter in b"[]{}" and not in_string:
+            found += letter
+    return found, in_string
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [(b"", 0), (b"[", 0), (b"[1]", 1), (b"[[{}, {}], []]", 1), (b'{"a": "}{"}', 1), (b"{}\n{}\n[]", 3)],
+)
+def test_documents_are_counted_wherever_the_pieces_are_cut(text: bytes, closed: int, size: int) -> None:
+    documents = Documents()
+    for start in range(0, len(text), size):
+        documents.see(text[start : start + size])
+    assert documents.closed == closed
 
 
 def test_the_ends_are_found_among_blanks() -> None:

@@ -1,13 +1,13 @@
-"""Every store of results keeps the same promises, and OneLake's keeps those that its settings make."""
+"""OneLake's store beyond the contract of every store: its addresses, settings, connections and pieces."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,32 +16,29 @@ import pytest
 import requests
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential, WorkloadIdentityCredential
 
-from report_orchestrator.adapters.local_files import LocalFiles
 from report_orchestrator.adapters.onelake import OneLakeStore
 from report_orchestrator.adapters.onelake_address import TEMPORARY, lake_address
 from report_orchestrator.adapters.onelake_appends import AT_ONCE, append_all, pieces
 from report_orchestrator.adapters.onelake_client import PIECE, Credential
 from report_orchestrator.conf import Settings, parse_settings
-from report_orchestrator.exceptions import ConfigurationError, LeaseLostError, StorageError, TransientError
-from report_orchestrator.ports import Follower, ResultStore, Upload
+from report_orchestrator.exceptions import (
+    ConfigurationError,
+    LeaseLostError,
+    OrchestratorError,
+    StorageError,
+    TransientError,
+)
+from report_orchestrator.ports import Follower
 from report_orchestrator.sandbox.onelake import OneLakeSandbox
+from tests.raw_server import answer, raw_server, says
 
 PATH = "7/2026-07-01/0b1c.json"
+SCOPE = "https://storage.azure.com/.default"
 RESULTS = "Files/report_results"
 
 
 class SourceFailedError(Exception):
     """Fireant's stream broke off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """A store, and what a reader sees of it."""
-
-    store: ResultStore
-    listing: Callable[[], Mapping[str, int]]
-    everything: Callable[[], Mapping[str, int]]
-    content: Callable[[str], bytes]
 
 
 @pytest.fixture(scope="module")
@@ -70,277 +67,6 @@ def lake(sandbox: OneLakeSandbox) -> Iterator[OneLakeStore]:
     store.close()
 
 
-def local_listing(folder: Path) -> dict[str, int]:
-    return {
-        str(path.relative_to(folder).as_posix()): path.stat().st_size
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-@pytest.fixture(params=["local", "onelake"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
-    if request.param == "local":
-        results = tmp_path / "report_results"
-        return Shelf(
-            store=LocalFiles(tmp_path, "report_results"),
-            listing=lambda: local_listing(results),
-            everything=lambda: local_listing(tmp_path),
-            content=lambda path: (results / path).read_bytes(),
-        )
-    sandbox: OneLakeSandbox = request.getfixturevalue("sandbox")
-    return Shelf(
-        store=request.getfixturevalue("lake"),
-        listing=lambda: sandbox.listing(RESULTS),
-        everything=sandbox.listing,
-        content=lambda path: sandbox.content(f"{RESULTS}/{path}"),
-    )
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-class TestEveryStore:
-    @pytest.mark.parametrize(
-        "chunks",
-        [
-            pytest.param([], id="nothing"),
-            pytest.param([b""], id="an empty chunk"),
-            pytest.param([b"1"], id="one byte"),
-            pytest.param([b"12", b"", b"3"], id="an empty chunk between others"),
-            pytest.param([bytes(range(256)) * 400] * 3, id="several chunks"),
-            pytest.param([b"x" * (PIECE - 1)], id="a byte less than a piece"),
-            pytest.param([b"x" * PIECE], id="a piece"),
-            pytest.param([b"x" * (PIECE - 1), b"yz"], id="a chunk across two pieces"),
-            pytest.param([b"x" * (2 * PIECE + 1)], id="one chunk of several pieces"),
-        ],
-    )
-    def test_a_result_is_stored_as_it_came(self, shelf: Shelf, chunks: list[bytes]) -> None:
-        content = b"".join(chunks)
-
-        stored = shelf.store.write(PATH, iter(chunks))
-
-        assert (stored.size, stored.sha256) == (len(content), sha256(content))
-        assert shelf.listing() == {PATH: len(content)}
-        assert shelf.content(PATH) == content
-        assert list(shelf.everything()) == [f"report_results/{PATH}"]
-
-    @pytest.mark.parametrize("content", [b"", b"short", b"x" * 5000])
-    def test_the_beginning_of_a_result_can_be_read(self, shelf: Shelf, content: bytes) -> None:
-        shelf.store.write(PATH, [content])
-
-        assert shelf.store.read_head(PATH, 1000) == content[:1000]
-
-    def test_a_result_that_is_gone_has_no_beginning(self, shelf: Shelf) -> None:
-        with pytest.raises(StorageError, match=r"There is no result at .* any more"):
-            shelf.store.read_head(PATH, 1000)
-
-    @pytest.mark.parametrize("first", [b"the first", b""])
-    def test_a_path_keeps_its_first_content(self, shelf: Shelf, first: bytes) -> None:
-        before = shelf.store.write(PATH, [first])
-
-        after = shelf.store.write(PATH, [b"another"])
-
-        assert before == after
-        assert shelf.content(PATH) == first
-        assert shelf.listing() == {PATH: len(first)}
-
-    def test_a_path_that_stands_is_not_asked_of_its_source_again(self, shelf: Shelf) -> None:
-        shelf.store.write(PATH, [b"the first"])
-
-        shelf.store.write(PATH, source_that_fails_at_once())
-
-    @pytest.mark.parametrize("path", ["../x.json", "a/../../x.json", "/x.json"])
-    def test_a_path_out_of_the_results_is_refused(self, shelf: Shelf, path: str) -> None:
-        with pytest.raises(StorageError, match="Nothing was written"):
-            shelf.store.write(path, [b"x"])
-        assert shelf.everything() == {}
-
-    def test_a_source_that_breaks_off_leaves_nothing(self, shelf: Shelf) -> None:
-        with pytest.raises(SourceFailedError):
-            shelf.store.write(PATH, source_that_breaks_off())
-        assert shelf.everything() == {}
-
-    def test_a_result_can_be_stored_after_a_source_broke_off(self, shelf: Shelf) -> None:
-        with pytest.raises(SourceFailedError):
-            shelf.store.write(PATH, source_that_breaks_off())
-
-        shelf.store.write(PATH, [b"whole"])
-
-        assert shelf.content(PATH) == b"whole"
-
-    def test_a_result_that_is_still_coming_cannot_be_seen(self, shelf: Shelf) -> None:
-        seen: list[Mapping[str, int]] = []
-
-        def chunks() -> Iterator[bytes]:
-            for _ in range(3):
-                yield b"x" * (PIECE // 2 + 1)
-                seen.append(shelf.listing())
-
-        shelf.store.write(PATH, chunks())
-
-        assert seen == [{}, {}, {}]
-
-    def test_two_writers_of_one_path_leave_one_file(self, shelf: Shelf) -> None:
-        both_have_begun = threading.Barrier(2, timeout=10)
-        told: list[object] = []
-
-        def write(content: bytes) -> None:
-            def chunks() -> Iterator[bytes]:
-                yield content
-                both_have_begun.wait()
-
-            told.append(shelf.store.write(PATH, chunks()))
-
-        writers = [threading.Thread(target=write, args=(content,)) for content in (b"one", b"other")]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
-
-        first, second = told
-        assert first == second
-        assert shelf.content(PATH) in {b"one", b"other"}
-        assert set(shelf.everything().values()) <= {3, 5}
-        assert len(shelf.everything()) == 1
-
-    @pytest.mark.parametrize("key", ["a%2Fb", "%2E%2E", "50%25 ? #é"])
-    def test_a_name_is_kept_letter_by_letter(self, shelf: Shelf, key: str) -> None:
-        shelf.store.write(f"{key}/x.json", [b"x"])
-
-        assert shelf.listing() == {f"{key}/x.json": 1}
-
-
-class TestAFollower:
-    def test_is_told_of_an_upload_before_it_has_its_name(self, shelf: Shelf) -> None:
-        told: list[tuple[Upload, Mapping[str, int]]] = []
-
-        shelf.store.write(
-            PATH, [b"one", b"two"], Follower(note=lambda up: told.append((up, shelf.listing())))
-        )
-
-        ((upload, seen),) = told
-        assert (upload.size, upload.sha256, seen) == (6, sha256(b"onetwo"), {})
-
-    def test_that_knows_the_upload_spares_reading_it_again(self, shelf: Shelf) -> None:
-        told: list[Upload] = []
-        shelf.store.write(PATH, [b"x"], Follower(note=told.append))
-        known = Follower(uploaded=replace(told[0], sha256="as it was noted"))
-
-        assert shelf.store.write(PATH, source_that_fails_at_once(), known).sha256 == "as it was noted"
-
-    @pytest.mark.parametrize("change", [{"etag": "another"}, {"size": 2}])
-    def test_that_knows_another_upload_has_it_read(self, shelf: Shelf, change: dict[str, Any]) -> None:
-        told: list[Upload] = []
-        shelf.store.write(PATH, [b"x"], Follower(note=told.append))
-        known = Follower(uploaded=replace(told[0], sha256="of another", **change))
-
-        assert shelf.store.write(PATH, source_that_fails_at_once(), known).sha256 == sha256(b"x")
-
-    def test_that_lost_its_lease_has_nothing_published(self, shelf: Shelf) -> None:
-        def lose(_upload: Upload) -> None:
-            raise LeaseLostError
-
-        with pytest.raises(LeaseLostError):
-            shelf.store.write(PATH, [b"x"], Follower(note=lose))
-
-        assert shelf.everything() == {}
-
-    def test_keeps_its_lease_while_a_file_is_read_back(self, shelf: Shelf) -> None:
-        content = b"x" * (2 * PIECE + 1)
-        shelf.store.write(PATH, [content])
-        kept: list[None] = []
-
-        shelf.store.write(PATH, [], Follower(keep=lambda: kept.append(None)))
-
-        assert len(kept) >= 3
-
-
-class TestReading:
-    @pytest.mark.parametrize("size", [0, 1, PIECE + 1])
-    def test_a_result_is_read_as_it_was_stored(self, shelf: Shelf, size: int) -> None:
-        shelf.store.write(PATH, [b"x" * size])
-
-        assert b"".join(shelf.store.read(PATH)) == b"x" * size
-
-    def test_a_result_that_is_not_there_is_named(self, shelf: Shelf) -> None:
-        with pytest.raises(StorageError, match=PATH):
-            list(shelf.store.read(PATH))
-
-
-class TestEverySweep:
-    FOR_EVERYTHING = timedelta(seconds=-5)
-
-    def test_leaves_what_is_being_written_however_old(self, shelf: Shelf) -> None:
-        removed: list[int] = []
-
-        def chunks() -> Iterator[bytes]:
-            yield b"x" * (PIECE + 1)
-            removed.append(shelf.store.sweep(self.FOR_EVERYTHING, [PATH]))
-            yield b"y"
-
-        shelf.store.write(PATH, chunks())
-
-        assert removed == [0]
-        assert shelf.listing() == {PATH: PIECE + 2}
-
-    def test_of_what_is_still_being_written_has_nothing_published(self, shelf: Shelf) -> None:
-        """Which takes a worker that went on for a day without its lease."""
-        removed: list[int] = []
-
-        def chunks() -> Iterator[bytes]:
-            yield b"x" * (PIECE + 1)
-            removed.append(shelf.store.sweep(self.FOR_EVERYTHING, ["another.json"]))
-            yield b"y"
-
-        with pytest.raises(TransientError):
-            shelf.store.write(PATH, chunks())
-
-        assert removed == [1]
-        assert shelf.everything() == {}
-
-    def test_finds_what_a_killed_writer_left_once_it_is_old(self, shelf: Shelf) -> None:
-        """Nothing of a process that is killed runs on: neither a handler nor a `finally`."""
-        holding = threading.Event()
-        release = threading.Event()
-
-        def chunks() -> Iterator[bytes]:
-            yield b"x" * (PIECE + 1)
-            holding.set()
-            release.wait(10)
-            raise SourceFailedError
-
-        def write() -> None:
-            with pytest.raises(SourceFailedError):
-                shelf.store.write(PATH, chunks())
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        holding.wait(10)
-        try:
-            assert shelf.store.sweep(timedelta(hours=1)) == 0
-            assert len(shelf.everything()) == 1
-            assert shelf.store.sweep(self.FOR_EVERYTHING) == 1
-            assert shelf.everything() == {}
-        finally:
-            release.set()
-            writer.join()
-
-
-def source_that_fails_at_once() -> Iterator[bytes]:
-    yield from map(fail, [b""])
-
-
-def fail(chunk: bytes) -> bytes:
-    raise SourceFailedError
-
-
-def source_that_breaks_off() -> Iterator[bytes]:
-    yield b"x" * (PIECE + 1)
-    raise SourceFailedError
-
-
 @pytest.mark.parametrize("sizes", [(), (0,), (1,), (4,), (3, 1), (3, 2), (9,), (1, 0, 8, 2), (1,) * 11])
 def test_pieces_are_the_same_bytes_in_equal_portions(sizes: tuple[int, ...]) -> None:
     letters = itertools.cycle(b"abcdefg")
@@ -351,6 +77,26 @@ def test_pieces_are_the_same_bytes_in_equal_portions(sizes: tuple[int, ...]) -> 
     assert b"".join(made) == b"".join(chunks)
     assert all(len(piece) == 4 for piece in made[:-1])
     assert all(0 < len(piece) <= 4 for piece in made)
+
+
+def test_the_lease_is_kept_at_each_piece_that_is_read_back(lake: OneLakeStore) -> None:
+    lake.write(PATH, [b"x" * (2 * PIECE + 1)])
+    kept: list[None] = []
+
+    lake.write(PATH, [], Follower(keep=lambda: kept.append(None)))
+
+    assert len(kept) == 3
+
+
+def test_a_folder_that_has_the_name_is_not_taken_for_an_empty_result(
+    sandbox: OneLakeSandbox, lake: OneLakeStore
+) -> None:
+    lake.write(f"{PATH}/in-it", [b"x"])
+
+    with pytest.raises(StorageError, match="A folder stands in OneLake"):
+        lake.write(PATH, [b"y"])
+
+    assert sandbox.listing(RESULTS) == {f"{PATH}/in-it": 1}
 
 
 class TestLocation:
@@ -388,13 +134,6 @@ class TestLocation:
         OneLakeStore(settings_for(sandbox, FABRIC_RESULTS_PATH="/teams/risk/")).write(PATH, [b"x"])
 
         assert sandbox.listing("Files/teams/risk") == {PATH: 1}
-
-    @pytest.mark.parametrize(
-        "path", ["", ".", "a//b", "a/./b", "a/../b", "a/ /b", "a\\b", "a/\x00", "a/\n", "/a", "a/"]
-    )
-    def test_a_path_that_has_more_than_one_reading_is_refused(self, lake: OneLakeStore, path: str) -> None:
-        with pytest.raises(StorageError, match="Nothing was written"):
-            lake.write(path, [b"x"])
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -521,6 +260,60 @@ class TestConfiguration:
 
         assert isinstance(made._credential, kind)
 
+    @pytest.mark.parametrize("status", [429, 500, 503, 504])
+    @pytest.mark.parametrize("credential", ["client_secret", "workload_identity", "default"])
+    def test_an_entra_that_is_busy_or_away_passes(
+        self,
+        sandbox: OneLakeSandbox,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        credential: str,
+        status: int,
+    ) -> None:
+        settings = settings_for(sandbox, AZURE_CREDENTIAL=credential)
+        if credential == "default":
+            monkeypatch.setenv("AZURE_TENANT_ID", settings.azure_tenant_id)
+            monkeypatch.setenv("AZURE_CLIENT_ID", settings.azure_client_id)
+            monkeypatch.setenv("AZURE_CLIENT_SECRET", settings.azure_client_secret.reveal())
+        else:
+            (tmp_path / "token").write_text("a token of the cluster")
+            monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+        sandbox.faults.add("token", "status_code", status=status)
+
+        with pytest.raises(TransientError) as caught:
+            Credential(settings).get_token(SCOPE)
+
+        assert caught.value.code == f"entra_{status}"
+        sandbox.faults.assert_all_fired()
+
+    @pytest.mark.parametrize("status", [404, 410, 429, 500, 503])
+    @pytest.mark.parametrize("credential", ["managed_identity", "default"])
+    def test_an_identity_endpoint_that_is_busy_or_away_passes(
+        self, sandbox: OneLakeSandbox, monkeypatch: pytest.MonkeyPatch, credential: str, status: int
+    ) -> None:
+        with raw_server(says(answer(f"{status} Away", b"{}", {"Retry-After": "7"}))) as endpoint:
+            monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", endpoint.url)
+            made = Credential(settings_for(sandbox, AZURE_CREDENTIAL=credential))
+            with pytest.raises(OrchestratorError) as caught:
+                made.get_token(SCOPE)
+
+        if credential == "default" and status == 404:  # it may be the endpoint of another cloud's machine
+            assert isinstance(caught.value, ConfigurationError)
+            return
+        assert isinstance(caught.value, TransientError)
+        assert (caught.value.code, caught.value.retry_after) == (f"identity_{status}", timedelta(seconds=7))
+        assert len(endpoint.heads) == 1
+
+    def test_a_machine_without_an_identity_must_be_corrected(
+        self, sandbox: OneLakeSandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refusal = b'{"error": "invalid_request", "error_description": "Identity not found"}'
+        with raw_server(says(answer("400 Bad Request", refusal))) as endpoint:
+            monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", endpoint.url)
+            made = Credential(settings_for(sandbox, AZURE_CREDENTIAL="managed_identity"))
+            with pytest.raises(ConfigurationError, match="AZURE_CREDENTIAL"):
+                made.get_token(SCOPE)
+
     def test_a_credential_that_is_not_there_is_named(
         self, sandbox: OneLakeSandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -568,9 +361,6 @@ class TestSweep:
         assert lake.sweep(timedelta(hours=1)) == 0
         assert len(sandbox.listing(TEMPORARY)) == 1
 
-    def test_there_need_be_nothing_to_sweep(self, lake: OneLakeStore) -> None:
-        assert lake.sweep(timedelta(0)) == 0
-
     def test_a_folder_in_which_somebody_has_begun_stays(
         self, sandbox: OneLakeSandbox, lake: OneLakeStore
     ) -> None:
@@ -614,7 +404,7 @@ class TestAppends:
                 read += 1
                 yield letter
 
-        assert append_all(letters(), append) == 4
+        assert append_all(letters(), append, go_on) == 4
         assert sorted(given) == [(b"a", 0), (b"b", 1), (b"c", 2), (b"d", 3)]
 
     def test_that_fail_end_the_rest(self) -> None:
@@ -625,7 +415,7 @@ class TestAppends:
             raise SourceFailedError
 
         with pytest.raises(SourceFailedError):
-            append_all([b"x"] * 100, append)
+            append_all([b"x"] * 100, append, go_on)
 
         assert len(begun) <= AT_ONCE
 
@@ -637,8 +427,87 @@ class TestAppends:
             raise SystemExit
 
         with pytest.raises(SystemExit):
-            append_all(ended(), lambda _piece, _offset: assert_released(release))
+            append_all(ended(), lambda _piece, _offset: assert_released(release), go_on)
         release.set()
+
+    def test_keep_the_lease_while_one_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("report_orchestrator.adapters.beside.BEAT", 0.01)
+        first, last = threading.Event(), threading.Event()
+        caller, kept = threading.current_thread(), list[threading.Thread]()
+
+        def append(_piece: bytes, offset: int) -> None:
+            assert_released(last if offset == AT_ONCE else first)
+
+        def keep() -> None:
+            kept.append(threading.current_thread())
+            (first if len(kept) < 3 else last).set()
+
+        assert append_all([b"x"] * (AT_ONCE + 1), append, keep) == AT_ONCE + 1
+        assert set(kept) == {caller}
+
+    def test_under_way_are_done_before_a_lost_lease_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Otherwise one of them would meet the removal of its file."""
+        monkeypatch.setattr("report_orchestrator.adapters.beside.BEAT", 0.01)
+        release, done = threading.Event(), list[int]()
+
+        def append(_piece: bytes, offset: int) -> None:
+            assert_released(release)
+            done.append(offset)
+
+        def keep() -> None:
+            threading.Timer(0.1, release.set).start()
+            raise LeaseLostError
+
+        with pytest.raises(LeaseLostError):
+            append_all([b"x"] * 9, append, keep)
+        assert sorted(done) == list(range(AT_ONCE))
+
+    def test_that_a_lake_never_answers_do_not_keep_an_ended_process_alive(self) -> None:
+        program = """
+import threading
+from report_orchestrator.adapters.onelake_appends import append_all
+begun = threading.Event()
+def append(_piece, _offset):
+    begun.set()
+    threading.Event().wait()
+def pieces():
+    yield b"x"
+    begun.wait()
+    raise SystemExit(7)
+append_all(pieces(), append, lambda: None)
+"""
+        ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+        assert ended.returncode == 7
+
+
+class TestTheLease:
+    def test_is_kept_before_a_result_is_shown_and_before_it_gets_its_name(
+        self, sandbox: OneLakeSandbox, lake: OneLakeStore
+    ) -> None:
+        done: list[tuple[int, int, int]] = []
+
+        def keep() -> None:
+            done.append((sandbox.requests["append"], sandbox.requests["flush"], sandbox.requests["rename"]))
+
+        lake.write(PATH, [b"x"], Follower(keep=keep))
+
+        assert done == [(1, 0, 0), (1, 1, 0)]
+
+    def test_that_is_lost_at_the_last_moment_publishes_nothing(
+        self, sandbox: OneLakeSandbox, lake: OneLakeStore
+    ) -> None:
+        def keep() -> None:
+            if sandbox.requests["flush"]:
+                raise LeaseLostError
+
+        with pytest.raises(LeaseLostError):
+            lake.write(PATH, [b"x"], Follower(keep=keep))
+
+        assert sandbox.listing() == {}
+
+
+def go_on() -> None:
+    """No lease has to be kept."""
 
 
 def assert_released(release: threading.Event) -> None:

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from report_orchestrator.adapters.delta_table import DeltaResults
+from report_orchestrator.adapters.delta_table import DeltaResults, _written_beside
 from report_orchestrator.adapters.onelake_tables import onelake_table
 from report_orchestrator.adapters.result_rows import STEP
 from report_orchestrator.conf import parse_settings
-from report_orchestrator.exceptions import LeaseLostError, TransientError
+from report_orchestrator.exceptions import ConfigurationError, LeaseLostError, TransientError
 from report_orchestrator.ports import Appended
 from report_orchestrator.sandbox.onelake import OneLakeSandbox
-from tests.demo.place import ROOT
+from tests.demo.place import ROOT, free_port
 
 COLUMNS: dict[str, str | date | datetime] = {
     "run_reference": "r1",
@@ -373,6 +373,44 @@ class TestALakeThatFails:
         lake.faults.assert_all_fired()
         assert [row["run_reference"] for row in rows_of(table)] == ["r0", "r0", "r1", "r1"]
 
+    @pytest.mark.parametrize("endpoint", ["list_blobs", "put_blob", "read"])
+    def test_by_refusing_is_a_matter_of_configuration(
+        self, lake: OneLakeSandbox, request: pytest.FixtureRequest, endpoint: Any
+    ) -> None:
+        table: DeltaResults = request.getfixturevalue("onelake")
+        append(table, "r0")
+        lake.faults.add(endpoint, "status_code", status=403)
+
+        with pytest.raises(ConfigurationError, match="FABRIC_WORKSPACE_ID"):
+            append(table)
+
+        lake.faults.assert_all_fired()
+        assert append(table).rows == 2
+
+    def test_by_not_taking_a_token_any_more_is_tried_again(
+        self, lake: OneLakeSandbox, request: pytest.FixtureRequest
+    ) -> None:
+        table: DeltaResults = request.getfixturevalue("onelake")
+        append(table, "r0")
+        lake.faults.add("put_blob", "status_code", status=401)
+
+        with pytest.raises(TransientError):
+            append(table)
+
+        lake.faults.assert_all_fired()
+        assert append(table).rows == 2
+
+    def test_by_being_away_is_transient_and_is_not_taken_for_having_no_table(
+        self, lake: OneLakeSandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table = self.reached_over(f"https://127.0.0.1:{free_port()}", lake, monkeypatch)
+
+        with pytest.raises(TransientError, match="cannot be written now") as raised:
+            append(table)
+        assert raised.value.code == "table"
+        with pytest.raises(TransientError):
+            table._open()
+
     def until_done(self, attempt: Callable[[], Appended]) -> Iterable[Appended]:
         """As a run does: an attempt that failed in passing is followed by another."""
         for _ in range(3):
@@ -385,6 +423,34 @@ class TestALakeThatFails:
     @pytest.fixture
     def onelake(self, lake: OneLakeSandbox, monkeypatch: pytest.MonkeyPatch) -> DeltaResults:
         lake.clear()
+        return self.reached_over(lake.url, lake, monkeypatch)
+
+    def reached_over(self, url: str, lake: OneLakeSandbox, monkeypatch: pytest.MonkeyPatch) -> DeltaResults:
         monkeypatch.setenv("SSL_CERT_FILE", str(lake.ca_file))
-        settings, _problems = parse_settings({**lake.settings_overrides(), "TIMEOUT_SECONDS": 5}, {})
+        given = {**lake.settings_overrides(), "TIMEOUT_SECONDS": 5, "FABRIC_ACCOUNT_URL": url}
+        settings, problems = parse_settings(given, {})
+        assert problems == []
         return onelake_table(settings)
+
+
+class TestAWriter:
+    def test_that_is_silent_does_not_hold_up_a_worker_that_is_ended(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("report_orchestrator.adapters.delta_table.BEAT", 0.01)
+        release, ended = threading.Event(), threading.Event()
+
+        def silent(_reader: pa.RecordBatchReader) -> None:
+            release.wait(10)
+            ended.set()
+
+        def keep() -> NoReturn:
+            raise SystemExit
+
+        batch = pa.record_batch({"a": [1]})
+        with pytest.raises(SystemExit):
+            _written_beside(iter([batch] * 9), batch.schema, silent, keep)
+
+        assert not ended.is_set()
+        release.set()
+        assert ended.wait(10)
