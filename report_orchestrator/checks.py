@@ -217,9 +217,11 @@ def _inexact_times() -> Iterator[CheckMessage]:
 
 
 def _short_lease(settings: Settings) -> Iterator[CheckMessage]:
-    if settings.lease < 3 * settings.timeout:
+    # A worker renews its lease once half of it is gone, so the other half is all that is sure to be left when a server is asked:
+    # for the connection, and for the answer.
+    if settings.lease / 2 < 2 * settings.timeout:
         yield Warning(
-            f"LEASE_SECONDS is {settings.lease.total_seconds():g}, less than three times TIMEOUT_SECONDS: "
+            f"LEASE_SECONDS is {settings.lease.total_seconds():g}, less than four times TIMEOUT_SECONDS: "
             "a worker that waits for a slow answer would be taken for dead.",
             hint="Raise LEASE_SECONDS, or lower TIMEOUT_SECONDS.",
             id="report_orchestrator.W106",

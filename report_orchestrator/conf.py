@@ -24,7 +24,7 @@ from django.core.signals import setting_changed
 
 from report_orchestrator.domain.cron import parse_cron
 from report_orchestrator.exceptions import ConfigurationError, InvalidCronError
-from report_orchestrator.masking import lent, masked, masked_beginning
+from report_orchestrator.masking import masked, masked_beginning
 
 SETTING = "REPORT_ORCHESTRATOR"
 SANDBOX_URL = "http://127.0.0.1:8099"
@@ -141,12 +141,19 @@ def _mapping(raw: object) -> Mapping[str, str]:
     return {str(name): str(value) for name, value in raw.items()}
 
 
+_USER = re.compile(r"(?s)^([a-z]+://)?.*@", re.IGNORECASE)
+
+
 def _url(raw: object) -> str:
     url = _text(raw).rstrip("/")
     if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
         raise ValueError("it must be an address that begins with https:// or http://")
     if urlsplit(url).username or urlsplit(url).password:
         raise ValueError("it must not hold a user name or password")
+    try:
+        urlsplit(url).port  # noqa: B018 - read when it is asked for
+    except ValueError:
+        raise ValueError("its port must be a number up to 65535") from None
     return url
 
 
@@ -247,10 +254,8 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must be masked wherever it might surface, tokens that were lent to us included; the longest first."""
-        values = {
-            secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret
-        } | {*lent()}
+        """The settings' own secrets, which must be masked wherever they might surface; the longest first."""
+        values = {secret.reveal() for secret in (self.fireant_api_key, self.azure_client_secret) if secret}
         return tuple(sorted(values, key=len, reverse=True))
 
     def masked(self, text: str) -> str:
@@ -344,7 +349,12 @@ def origin_of(name: str) -> Origin:
 
 
 def _unreadable(name: str, raw: object, error: ValueError, parsed: Settings) -> SettingProblem:
-    """Shows the wrong value, but for a secret's: neither its own setting nor any other into which it was put."""
+    """Shows the wrong value, but for a secret's: neither its own setting nor any other into which it was put.
+
+    An address that cannot be read cannot be masked by its parts either: all before its last @ is taken for a password.
+    """
+    if SPECS[name].parse is _url:
+        raw = _USER.sub(r"\1***@", str(raw))
     shown = "" if SPECS[name].parse is _secret else f" It is {parsed.masked(repr(raw))[:100]}."
     return SettingProblem(
         setting=name,

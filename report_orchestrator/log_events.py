@@ -59,6 +59,12 @@ def masked(text: str) -> str:
     return settings.masked(text)
 
 
+def masked_beginning(text: str) -> str:
+    """The same for the beginning of a longer text, which may have been cut within a secret."""
+    settings, _problems = load_settings()
+    return settings.masked_beginning(text)
+
+
 class JsonLines(JsonFormatter):
     """One JSON object a line: `time`, `level`, `logger`, `message` and the event's keys; secrets masked."""
 

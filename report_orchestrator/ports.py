@@ -125,7 +125,7 @@ class Fireant(Protocol):
         """Sends a job, with `reference` as its idempotency key; returns Fireant's id of it, as text.
 
         Raises:
-            SubmissionUnknownError: it was sent and no answer came: the job may exist.
+            SubmissionUnknownError: it was sent and no answer names a job: it may exist.
         """
         ...
 
@@ -151,7 +151,8 @@ class StoredResult:
 class Upload:
     """A result that lies whole in a store and has not got its name yet.
 
-    `etag` is the store's own mark of these very bytes, which getting the name does not change; `size` is in bytes.
+    `etag` is the store's own mark of these very bytes, never empty, which getting the name does not change and which no other
+    file has; `size` is in bytes.
     """
 
     etag: str
@@ -185,10 +186,15 @@ NOBODY = Follower()
 
 
 class ResultStore(Protocol):
-    """Where results are kept."""
+    """Where results are kept.
+
+    A path is relative to the folder of results, with forward slashes, and is kept letter by letter: the same one always leads to
+    the same place, whoever asks, and no two lead to one. Every method refuses one that has more than one reading
+    (`domain.paths.is_plain`) by a `StorageError`. Safe to use from several threads and processes at once.
+    """
 
     def read_head(self, path: str, limit: int) -> bytes:
-        """The first bytes of a stored result, `limit` at most, for a person to look at.
+        """The first bytes of a stored result, `limit` at most, for a person to look at; whole where it has no more.
 
         Raises:
             TransientError: worth another look later.
@@ -197,22 +203,25 @@ class ResultStore(Protocol):
         ...
 
     def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
-        """Stores the bytes under `path` (relative, forward slashes), whole or not at all.
+        """Stores the bytes under `path`, whole or not at all; none at all are a result too. Tells what stands there then.
 
-        A reader never sees a part, and writing the same path again leaves one file with the content that stood there first.
-        `chunks` is not touched where a file stands already.
+        A reader never sees a part, and nothing of a write that goes on lies below the folder of results. Writing the same path
+        again leaves one file with the content that stood there first, also where two write at once, and both are told of that
+        one. `chunks` is not touched where a file stands already. The follower's `note` is called for every upload that may get
+        the name, before it has it.
 
         Raises:
             TransientError: worth another attempt from the first byte.
             StorageError, ConfigurationError: a person must look.
+            What `chunks` or the follower raises: as it is; nothing was published, and nothing is left behind.
         """
         ...
 
-    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
+    def sweep(self, older_than: timedelta, writing: Collection[str] = (), *, most: int = 1000) -> int:
         """Removes what broken-off writes left behind and nobody has touched for that long; returns how many files. Idempotent.
 
-        What belongs to a path in `writing` stays, however old. A writer whose temporary file is removed all the same fails, and
-        publishes nothing.
+        Stops after `most` files: there may be more, which the next call finds. What belongs to a path in `writing` stays,
+        however old. A writer whose temporary file is removed all the same fails, and publishes nothing.
 
         Raises:
             TransientError, StorageError, ConfigurationError: as for `write`; what was removed before stays removed.
@@ -316,8 +325,11 @@ class TaskQueue(Protocol):
         """Corrects the next time of one of our lines."""
         ...
 
-    def workers_alive(self) -> int:
-        """How many worker processes report themselves, of all clusters. 0 where they have no cache in common."""
+    def workers_alive(self) -> int | None:
+        """How many worker processes report themselves, of all clusters. 0 where they have no cache in common.
+
+        None where nobody can tell, as the queue or the cache is away: it raises nothing, as nothing may depend on it.
+        """
         ...
 
     def workers_configured(self) -> int:

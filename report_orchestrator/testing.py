@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from time import monotonic
 
+from report_orchestrator.domain.paths import is_plain
 from report_orchestrator.domain.payload import Payload, build_payload
 from report_orchestrator.domain.reports import (
     EventKind,
@@ -231,6 +233,15 @@ def _broken_off(body: bytes) -> Iterator[bytes]:
     raise TransientError("The result broke off.", code="result_cut_short")
 
 
+@dataclass(slots=True, eq=False)
+class _Unfinished:
+    """What a write has so far. `touched_at` is in seconds of a clock that never goes back."""
+
+    path: str
+    content: bytearray = field(default_factory=bytearray)
+    touched_at: float = field(default_factory=monotonic)
+
+
 @dataclass(slots=True)
 class FakeStore:
     """A `ResultStore` in a dict."""
@@ -238,36 +249,79 @@ class FakeStore:
     files: dict[str, bytes] = field(default_factory=dict)
     failures: list[BaseException] = field(default_factory=list)
     sweeps: list[tuple[timedelta, frozenset[str]]] = field(default_factory=list)
+    unfinished: set[_Unfinished] = field(default_factory=set)
 
     def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
         """Keeps the first content of a path."""
+        _refuse_unless_plain(path)
         if self.failures:
             raise self.failures.pop(0)
-        if path not in self.files:
-            content = b"".join(chunks)
-            follower.note(Upload(etag=path, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
-            self.files[path] = content
-        content = self.files[path]
-        return StoredResult(
-            location=f"memory://{path}", size=len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        upload = None if path in self.files else self._write_new(path, chunks, follower)
+        return _described(path, upload or self._adopted(path, follower))
 
-    def sweep(self, older_than: timedelta, writing: Collection[str] = ()) -> int:
-        """Remembers what it was asked; a dict has nothing to sweep."""
+    def sweep(self, older_than: timedelta, writing: Collection[str] = (), *, most: int = 1000) -> int:
+        """Remembers what it was asked, and drops unfinished writes that nobody has added to since."""
         if self.failures:
             raise self.failures.pop(0)
         self.sweeps.append((older_than, frozenset(writing)))
-        return 0
+        before = monotonic() - older_than.total_seconds()
+        left = [each for each in self.unfinished if each.touched_at < before and each.path not in writing][
+            :most
+        ]
+        self.unfinished.difference_update(left)
+        return len(left)
 
     def read(self, path: str) -> Iterator[bytes]:
         """What was written."""
-        yield self.files[path]
+        yield self._content(path)
 
     def read_head(self, path: str, limit: int) -> bytes:
         """The first bytes that were kept."""
+        return self._content(path)[:limit]
+
+    def _write_new(self, path: str, chunks: Iterable[bytes], follower: Follower) -> Upload | None:
+        """What got the name; None where another write was faster."""
+        begun = _Unfinished(path=path)
+        self.unfinished.add(begun)
+        try:
+            for chunk in chunks:
+                begun.content += chunk
+                begun.touched_at = monotonic()
+            content = bytes(begun.content)
+            upload = _upload(content)
+            follower.note(upload)
+            if begun not in self.unfinished:
+                raise TransientError(f"The unfinished write of {path} was swept away. Nothing was published.")
+            return upload if self.files.setdefault(path, content) is content else None
+        finally:
+            self.unfinished.discard(begun)
+
+    def _adopted(self, path: str, follower: Follower) -> Upload:
+        found, known = _upload(self._content(path)), follower.uploaded
+        if known is not None and (known.etag, known.size) == (found.etag, found.size):
+            return known
+        follower.keep()  # as while a file is read
+        return found
+
+    def _content(self, path: str) -> bytes:
+        _refuse_unless_plain(path)
         if path not in self.files:
             raise StorageError(f"There is no result at {path} any more.")
-        return self.files[path][:limit]
+        return self.files[path]
+
+
+def _refuse_unless_plain(path: str) -> None:
+    if not is_plain(path):
+        raise StorageError(f"'{path}' is no path below the results. Nothing was written or read.")
+
+
+def _described(path: str, upload: Upload) -> StoredResult:
+    return StoredResult(location=f"memory://{path}", size=upload.size, sha256=upload.sha256)
+
+
+def _upload(content: bytes) -> Upload:
+    digest = hashlib.sha256(content).hexdigest()
+    return Upload(etag=f"memory-{digest}", size=len(content), sha256=digest)
 
 
 @dataclass(slots=True)
@@ -276,7 +330,7 @@ class FakeQueue:
 
     rung: list[int] = field(default_factory=list)
     lines: dict[str, QueueSchedule] = field(default_factory=dict)
-    workers: int = 1
+    workers: int | None = 1
 
     def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
         """Remembers."""
@@ -308,7 +362,7 @@ class FakeQueue:
         """Moves a line."""
         self.lines[name] = replace(self.lines[name], next_run_at=next_run_at)
 
-    def workers_alive(self) -> int:
+    def workers_alive(self) -> int | None:
         """As many as the test says."""
         return self.workers
 

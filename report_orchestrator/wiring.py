@@ -23,7 +23,7 @@ from report_orchestrator.adapters.host_models import HostReports
 from report_orchestrator.adapters.host_signals import Find, connect_reports
 from report_orchestrator.adapters.local_files import LocalFiles
 from report_orchestrator.adapters.queue_probe import probe_broker
-from report_orchestrator.adapters.store_probe import probe_folder, probe_lake, probe_token
+from report_orchestrator.adapters.store_probe import probe_folder, probe_lake, probe_table, probe_token
 from report_orchestrator.conf import SETTING, Settings, get_settings, load_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
@@ -68,6 +68,7 @@ def get_probes() -> Probes:
         fireant=FireantClient(settings).probe,
         store=_store_probe(settings),
         token=partial(probe_token, settings) if settings.result_store == "onelake" else None,
+        table=(lambda: _probe_table(settings)) if settings.result_tables else None,
     )
 
 
@@ -80,6 +81,11 @@ def _store_probe(settings: Settings) -> Probe:
         case dotted:
             probe = getattr(_store(settings), "probe", None)
             return cast("Probe", probe) if callable(probe) else lambda: _unprobed(dotted)
+
+
+def _probe_table(settings: Settings) -> Probed:
+    _table(settings)  # says it where a library is missing
+    return probe_table(settings)
 
 
 def _unprobed(dotted: str) -> Probed:

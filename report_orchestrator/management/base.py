@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
+from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +26,8 @@ from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import Ports
 from report_orchestrator.wiring import get_ports
 
-PIPE_WIDTH = 1000
-"""Columns for a table that no terminal limits: wide enough that no path is broken in two."""
+PADDED = 32
+"""The widest column, in characters, that is lined up where no terminal limits a line; a longer cell just goes on."""
 
 
 class Teaching(argparse.RawDescriptionHelpFormatter):
@@ -87,23 +88,38 @@ class OrchestratorCommand(BaseCommand):
         self.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Writes a table to standard output; nothing where there are no rows."""
+        """Writes a table to standard output, drawn for a terminal and else a line for each row; nothing where there is none."""
+        shown = [[_shown(cell) for cell in row] for row in rows]
+        if not shown:
+            return
+        if self.stdout.isatty():
+            self._draw(title, columns, shown)
+            return
+        for line in [title] * bool(title) + _lines([list(columns), *shown]):
+            self.stdout.write(line)
+
+    def _draw(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
         for column in columns:
             drawn.add_column(column, overflow="fold")
         for row in rows:
-            drawn.add_row(*(_shown(cell) for cell in row))
-        if drawn.row_count:
-            self.console().print(drawn, markup=False)
-
-    def console(self) -> Console:
-        """A console on the command's own output, as wide as what reads it."""
-        width = None if self.stdout.isatty() else PIPE_WIDTH
-        return Console(file=self.stdout, width=width, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+            drawn.add_row(*row)
+        console = Console(file=self.stdout, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        console.print(drawn, markup=False)
 
     def progress_console(self) -> Console:
         """A console on standard error, for what is watched and not kept."""
         return Console(file=self.stderr, highlight=False)  # type: ignore[arg-type]  # it writes like a file
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, cells whole, columns as wide as most of them need. The bar is ASCII, as a pipe's encoding may be."""
+    flat = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [min(max(map(len, column)), PADDED) for column in zip(*flat, strict=True)]
+    return [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in flat
+    ]
 
 
 def _quieten_console() -> None:
@@ -123,12 +139,17 @@ def _plain(value: object) -> object:
             return str(value)
 
 
+def in_host_time(instant: datetime) -> str:
+    """An instant as people read it everywhere: by the clock of the project's `TIME_ZONE`, which it names."""
+    return f"{instant.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def _shown(cell: object) -> str:
     match cell:
         case None | "":
             return "-"
         case datetime():
-            return cell.strftime("%Y-%m-%d %H:%M:%S %Z")
+            return in_host_time(cell)
         case _:
             return str(cell)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.timezone import localtime
+from django.utils import timezone
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
@@ -55,7 +56,7 @@ class FollowingCommand(OrchestratorCommand):
     ) -> Iterator[list[ReportRun]]:
         if options["now"]:
             return drive(run_ids, ports=ports, settings=settings, wait=time.sleep)
-        if run_ids and not ports.queue.workers_alive():
+        if run_ids and ports.queue.workers_alive() == 0:
             self.stderr.write("No qcluster answers yet. Start one with: python manage.py qcluster")
         if options["wait"]:
             return follow(run_ids, wait=time.sleep)
@@ -110,10 +111,15 @@ def _where_or_why(run: ReportRun) -> str:
     return run.error or run.results_path
 
 
+def _clock(instant: datetime) -> str:
+    """The time of day by the project's own clock."""
+    return f"{instant.astimezone(timezone.get_default_timezone()):%H:%M:%S %Z}"
+
+
 def _progress_line(run: ReportRun) -> str:
     said = ""
     if run.status == Status.DEFERRED and run.fireant_status:
         said = f", Fireant says {run.fireant_status}"
     elif run.status == Status.UP_FOR_RETRY and run.wake_at is not None:
-        said = f" ({localtime(run.wake_at):%H:%M:%S}): {run.error}"
-    return f"{time.strftime('%H:%M:%S')}  run {run.pk}  {run.report}: {run.get_status_display()} at {run.step}{said}"
+        said = f" ({_clock(run.wake_at)}): {run.error}"
+    return f"{_clock(datetime.now(UTC))}  run {run.pk}  {run.report}: {run.get_status_display()} at {run.step}{said}"

@@ -242,6 +242,9 @@ class ReportRun(models.Model):
             models.Index(
                 fields=["scheduled_for", "status"], name="ro_run_due_idx", condition=~Q(trigger="manual")
             ),
+            models.Index(
+                fields=["trigger", "-id"], name="ro_run_trigger_idx", condition=~Q(trigger="scheduled")
+            ),
             models.Index(fields=["fireant_job_id"], name="ro_run_job_idx"),
             models.Index(fields=["ended_at"], name="ro_run_ended_idx", condition=Q(ended_at__isnull=False)),
         ]
@@ -292,19 +295,30 @@ class ReportRun(models.Model):
             return True
         return not self.has_ended and self.wake_at is not None and self.wake_at <= now
 
+    def check_unchanged(self) -> None:
+        """Raises `LeaseLostError` where somebody else wrote since this instance was read. Writes nothing."""
+        if not self._as_known().exists():
+            raise self._taken_over()
+
+    def lock(self) -> None:
+        """Keeps the row from all other writers until the surrounding transaction ends. Raises as `check_unchanged` does."""
+        if not self._as_known().select_for_update().values_list("pk").first():
+            raise self._taken_over()
+
+    def _as_known(self) -> RunQuerySet:
+        return type(self).objects.filter(pk=self.pk, version=self.version, status=self.status)
+
+    def _taken_over(self) -> LeaseLostError:
+        return LeaseLostError(f"{self} was taken over by another worker; this result is dropped.")
+
     def write(self, **changes: object) -> None:
         """The guarded write: succeeds only while the row is as this instance knows it, and moves its version on.
 
         Raises:
             LeaseLostError: somebody else wrote in between. Nothing was written.
         """
-        written = (
-            type(self)
-            .objects.filter(pk=self.pk, version=self.version, status=self.status)
-            .update(version=F("version") + 1, **changes)
-        )
-        if not written:
-            raise LeaseLostError(f"{self} was taken over by another worker; this result is dropped.")
+        if not self._as_known().update(version=F("version") + 1, **changes):
+            raise self._taken_over()
         self.version += 1
         for name, value in changes.items():
             setattr(self, name, value)

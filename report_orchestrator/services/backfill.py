@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 
 from django.db import transaction
+from django.utils import timezone
 
 from report_orchestrator.domain.cron import parse_cron, times_between
 from report_orchestrator.domain.runs import Status, Trigger
@@ -15,7 +16,13 @@ from report_orchestrator.exceptions import InvalidReportError, LeaseLostError, N
 from report_orchestrator.models import InterventionKind, ReportRun, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.announce import database, run_event
-from report_orchestrator.services.opening import Opened, insert_runs, new_run, refuse_if_not_runnable
+from report_orchestrator.services.opening import (
+    Opened,
+    insert_runs,
+    new_run,
+    refuse_if_far_away,
+    refuse_if_not_runnable,
+)
 from report_orchestrator.services.recording import record
 from report_orchestrator.services.timing import zone_of
 
@@ -29,6 +36,19 @@ class Occurrence:
     schedule: ReportSchedule
     nominal: datetime
     skipped_run: int | None = None
+
+
+def span_of_days(since: date, until: date, *, now: datetime) -> tuple[datetime, datetime]:
+    """The days from one to the other, the last one whole, in the project's zone, and no future.
+
+    Raises:
+        NotPossibleError: one of the days is years away.
+    """
+    for day in (since, until):
+        refuse_if_far_away(day, now)
+    zone = timezone.get_default_timezone()
+    end = datetime.combine(until + timedelta(days=1), time(), tzinfo=zone)
+    return datetime.combine(since, time(), tzinfo=zone), min(end, now)
 
 
 def plan_backfill(
@@ -133,6 +153,7 @@ def schedules_of(keys: Sequence[str], ports: Ports) -> list[ReportSchedule]:
     found = {row.report_key: row for row in rows}
     if missing := [key for key in keys if key not in found]:
         raise NotPossibleError(
-            f"There is no report {', '.join(missing)} in {ports.reports.label}. Run discover_reports if it is new."
+            f"There is no report {', '.join(missing)} in {ports.reports.label}. Run discover_reports if it is new.",
+            code="no_such_report",
         )
     return [found[key] for key in dict.fromkeys(keys)]

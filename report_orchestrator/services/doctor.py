@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import TypeAlias
 
 from django.apps import apps
@@ -32,9 +33,9 @@ NAMED = 5
 """How many quarantined reports are named."""
 OURS = "report_orchestrator."
 ABOUT = {
-    "settings": ("E001", "E002", "E003", "E006", "E007", "E009", "W103", "W104", "W106"),
+    "settings": ("E001", "E002", "E003", "E006", "E007", "E009", "E010", "W103", "W104", "W106"),
     "models and fields": ("E004", "E005"),
-    "queue's settings": ("E008", "W101", "W102", "W105", "W107", "W108"),
+    "queue's settings": ("E008", "W101", "W102", "W105", "W107", "W108", "W109"),
 }
 """What each of our system checks is about."""
 
@@ -65,12 +66,13 @@ Began: TypeAlias = Callable[[str], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
     """Harmless questions to the outside. Each raises an `OrchestratorError` that says what to do; `token` is None where no
-    token is needed."""
+    token is needed, `table` where results are kept as files only."""
 
     broker: Probe
     fireant: Probe
     store: Probe
     token: Probe | None = None
+    table: Probe | None = None
 
 
 def examine_project(*, began: Began) -> Iterator[Finding]:
@@ -95,32 +97,50 @@ def examine(*, ports: Ports, settings: Settings, probes: Probes, began: Began) -
     if probes.token is not None:
         token = probes.token
         looks.insert(-1, ("token", lambda: _probed("token", token)))
+    if probes.table is not None:
+        table = probes.table
+        looks.append(("result table", lambda: _probed("result table", table)))
     for look in looks:
         began(look[0])
         yield from _guarded(look)
 
 
 def not_looked_at(why: str, hint: str) -> Finding:
-    """Stands for everything that could not be examined."""
-    return Finding(name="everything else", level=Level.WARN, detail=f"not looked at: {why}", hint=hint)
+    """Stands for everything that could not be examined, and so cannot be said to be well."""
+    return Finding(name="everything else", level=Level.FAIL, detail=f"not looked at: {why}", hint=hint)
 
 
 def _guarded(look: Check) -> Iterable[Finding]:
-    """What a check found, or why it could not look."""
+    """What a check found before it failed, and why it could look no further.
+
+    A library, or a store of the project's own, may raise anything, and must not keep the rest from being looked at.
+    """
     name, find = look
+    found: list[Finding] = []
     try:
-        return list(find())
+        found.extend(find())
     except OrchestratorError as error:
-        return [Finding(name=name, level=Level.FAIL, detail="it failed", hint=error.message)]
+        found.append(Finding(name=name, level=Level.FAIL, detail="it failed", hint=error.message))
     except (DatabaseError, InterfaceError) as error:
-        return [
+        found.append(
             Finding(
                 name=name,
                 level=Level.FAIL,
                 detail=f"the database cannot be used: {_first_line(error)}",
                 hint="Start it, correct DATABASES, or run 'manage.py migrate'.",
             )
-        ]
+        )
+    except Exception as error:  # noqa: BLE001 - the outcome of a look is recorded here, whatever it is
+        found.append(
+            Finding(
+                name=name,
+                level=Level.FAIL,
+                detail=f"it could not be looked at ({type(error).__name__}: {_first_line(error)})",
+                hint="Look at what it names. Where it is a store of your own, have its 'probe' raise an OrchestratorError "
+                "that says what to do.",
+            )
+        )
+    return found
 
 
 def _first_line(error: Exception) -> str:
@@ -143,15 +163,13 @@ def _system_checks() -> Iterator[Finding]:
         yield from map(lambda message, name=name: _of_check(name, message), about)  # type: ignore[misc]
         if not about:
             yield Finding(name=name, level=Level.OK, detail="well")
-    others = [
-        message
-        for message in found
-        if message.level >= checks.ERROR
-        and not (message.id or "").startswith(OURS)
-        and not message.is_silenced()
-    ]
-    for message in others:
-        yield _of_check("project", message)
+    grouped = frozenset(chain.from_iterable(ABOUT.values()))
+    for message in found:
+        ours = (message.id or "").startswith(OURS)
+        # One of ours that nobody has grouped is told all the same: it may be why nothing runs.
+        told = _number(message) not in grouped if ours else message.level >= checks.ERROR
+        if told and not message.is_silenced():
+            yield _of_check("project", message)
 
 
 def _number(message: checks.CheckMessage) -> str:
@@ -257,6 +275,14 @@ def _cluster(ports: Ports, settings: Settings) -> Iterator[Finding]:
                 hint=finding.hint,
             )
     alive = ports.queue.workers_alive()
+    if alive is None:
+        yield Finding(
+            name="cluster: workers",
+            level=Level.FAIL,
+            detail="nobody can tell: the broker or the cache does not answer",
+            hint="Start the broker and the cache, or correct Q_CLUSTER and CACHES.",
+        )
+        return
     yield Finding(
         name="cluster: workers",
         level=Level.OK if alive else Level.WARN,
@@ -268,13 +294,13 @@ def _cluster(ports: Ports, settings: Settings) -> Iterator[Finding]:
 def _fireant(settings: Settings, probe: Probe) -> Iterator[Finding]:
     probed = probe()
     keyless = not settings.fireant_api_key
+    key = "; no key was sent" if keyless else "" if probed.doubt else ", and took the key"
     yield Finding(
         name="Fireant",
         level=Level.WARN if keyless or probed.doubt else Level.OK,
-        detail=f"{probed.detail}{'; no key was sent' if keyless else ', and took the key'}"
-        + (f"; {probed.doubt}" if probed.doubt else ""),
+        detail=probed.detail + key + (f"; {probed.doubt}" if probed.doubt else ""),
         hint=("Set FIREANT_API_KEY. " if keyless else "")
-        + ("Look at FIREANT_API_URL." if probed.doubt else ""),
+        + ("Look at FIREANT_API_URL, its path too; the key is not proven." if probed.doubt else ""),
     )
     if probed.ahead is not None:
         yield _clock("Fireant's clock", "Fireant's clock", probed.ahead)

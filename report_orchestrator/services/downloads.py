@@ -26,8 +26,11 @@ PAUSE = timedelta(seconds=30)
 
 
 def places(ports: Ports) -> int:
-    """How many downloads may last at a time: all workers but one. A single worker has nobody to give way to."""
-    workers = max(ports.queue.workers_alive(), ports.queue.workers_configured())
+    """How many downloads may last at a time: all workers but one. A single worker has nobody to give way to.
+
+    A broker that is away ends no download: what is configured then stands for what is alive.
+    """
+    workers = max(ports.queue.workers_alive() or 0, ports.queue.workers_configured())
     return max(workers - 1, 1)
 
 

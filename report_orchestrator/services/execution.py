@@ -128,7 +128,7 @@ def _take(
     if reason := _reason_not_to_start(run, settings):
         _end_unstarted(run, reason, now)
         return None
-    if not admits(Step(run.step), now=now, settings=settings):
+    if not admits(run, Step(run.step), now=now, settings=settings):
         return None
     uncertain = run.step == Step.EXTERNAL_JOB_SUBMISSION and run.error_code in _UNCERTAIN
     waiting = _waiting_attempt(run)

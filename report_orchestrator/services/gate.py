@@ -33,6 +33,8 @@ CIRCUIT = "circuit: fireant"
 MUTEX = "mutex: fireant gate"
 MINUTE = timedelta(minutes=1)
 LONGEST_PROBE_WAIT = timedelta(minutes=5)
+STANDS_BACK = timedelta(seconds=5)
+"""How much later than others a run wakes that has failed at Fireant: longer than the longest pause between two ticks."""
 
 DOWN_CODES = frozenset(
     {
@@ -81,15 +83,28 @@ def read_circuit() -> Circuit:
     return Circuit(failures=counts.get("failures", 0), probes=counts.get("probes", 0), probe_at=mark.due_at)
 
 
-def admits(step: Step, *, now: datetime, settings: Settings) -> bool:
-    """Whether one run may take this step now. To be called in the transaction that then takes it.
+def admits(run: ReportRun, step: Step, *, now: datetime, settings: Settings) -> bool:
+    """Whether the run may take this step now. To be called in the transaction that then writes it.
 
-    While the circuit is open, the one caller that is admitted carries the probe.
+    While the circuit is open, the one run that is admitted carries the probe. The run's row is locked before those that all
+    runs share, by every caller: two transactions that lock in one order cannot deadlock.
+
+    Raises:
+        LeaseLostError: the row was to be locked, and somebody else wrote it in between.
     """
     if step not in FIREANT_STEPS:
         return True
-    if step == Step.EXTERNAL_JOB_SUBMISSION and not _has_place(now, settings):
+    limited = step == Step.EXTERNAL_JOB_SUBMISSION and is_limited(settings)
+    circuit = read_circuit()
+    if limited or circuit.is_open:
+        run.lock()
+    if limited and not _has_place(now, settings):
         return False
+    return not circuit.is_open or _wins_probe(circuit, now, settings)
+
+
+def admits_a_poll(*, now: datetime, settings: Settings) -> bool:
+    """The same for a poll, whose run is chosen afterwards, among those that nobody has locked."""
     circuit = read_circuit()
     return not circuit.is_open or _wins_probe(circuit, now, settings)
 
@@ -103,8 +118,6 @@ def _wins_probe(circuit: Circuit, now: datetime, settings: Settings) -> bool:
 
 def _has_place(now: datetime, settings: Settings) -> bool:
     """Counts under a mutex, which the caller's transaction keeps until its run is counted too."""
-    if not is_limited(settings):
-        return True
     Mark.objects.hold(MUTEX, now=now)
     return places_left(now, settings) > 0
 
@@ -199,7 +212,7 @@ def weigh(step: Step, outcome: Outcome, *, now: datetime, settings: Settings) ->
         case Retryable() if outcome.code in DOWN_CODES:
             circuit = note_failure(outcome.code, now=now, settings=settings)
             # A submission of unknown fate must not be repeated for ever, so its repetition is never free.
-            return outcome if outcome.code in UNKNOWN_FATE else postponed(outcome, circuit, settings)
+            return outcome if outcome.code in UNKNOWN_FATE else postponed(step, outcome, circuit, settings)
         case Retryable() | Failed() if is_answer(outcome.code):
             note_success(now=now)
         case _:
@@ -212,13 +225,24 @@ def is_answer(code: str) -> bool:
     return code in ANSWERS or code.startswith("fireant_4")
 
 
-def postponed(outcome: Retryable, circuit: Circuit, settings: Settings) -> Outcome:
-    """The wait until after the next probe, so that another run carries that one; the retry itself while the circuit is closed."""
+def postponed(step: Step, outcome: Retryable, circuit: Circuit, settings: Settings) -> Outcome:
+    """The wait for the next probe; the retry itself while the circuit is closed.
+
+    A run that failed stands back a moment where another can carry that probe, so that one report which upsets Fireant does
+    not carry them all. Polls need not: of those, the one that has waited longest goes first.
+    """
     if circuit.probe_at is None:
         return outcome
+    stands_back = step != Step.JOB_COMPLETION_STATUS and _others_wake_by(circuit.probe_at)
     return Postponed(
         code=outcome.code,
         error=f"{outcome.error} Fireant is taken to be down: the run waits for it, and nothing is used up.",
-        until=circuit.probe_at + settings.fireant_probe,
+        until=circuit.probe_at + (min(STANDS_BACK, settings.fireant_probe) if stands_back else timedelta(0)),
         traceback=outcome.traceback,
     )
+
+
+def _others_wake_by(probe_at: datetime) -> bool:
+    """Whether a run that nobody holds may be taken by then."""
+    waiting = ReportRun.objects.live().exclude(status=Status.RUNNING).filter(wake_at__lte=probe_at)
+    return waiting.out_of_line().exists()

@@ -12,18 +12,11 @@ from datetime import datetime, timedelta
 from django.db.models import Min
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.domain.runs import Status, Step
-from report_orchestrator.models import Mark, ReportRun, ReportSchedule
+from report_orchestrator.models import Mark, ReportSchedule
 from report_orchestrator.ports import Ports
 from report_orchestrator.services.approaches import bells
-from report_orchestrator.services.gate import (
-    BEFORE_FIREANT,
-    FIREANT_STEPS,
-    is_limited,
-    places_left,
-    read_circuit,
-    was_submitted_since,
-)
+from report_orchestrator.services.gate import read_circuit
+from report_orchestrator.services.lateness import GRACE, first_lease_to_end, first_to_go_on
 from report_orchestrator.services.maintenance import TICK_MARK
 from report_orchestrator.services.pausing import all_are_paused
 
@@ -33,8 +26,6 @@ QUEUES_OWN_SILENCE = timedelta(seconds=150)
 """The same for Django-Q's own scheduler, which looks every 30 seconds at a schedule of a minute."""
 CLOCK_SLACK = timedelta(seconds=5)
 """How far ahead of the clock a mark may be: more, and the clock was set back."""
-GRACE = timedelta(seconds=60)
-"""How late anything may be before it counts as overdue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,40 +87,19 @@ def _heard(name: str, at: datetime | None, now: datetime, bound: timedelta, hint
 
 
 def _overdue_runs(now: datetime, settings: Settings) -> Finding:
-    waiting = (
-        ReportRun.objects.filter(wake_at__isnull=False)
-        .exclude(status=Status.RUNNING)
-        .exclude(step__in=_held_back_steps(now, settings))
-        .out_of_line()
-    )
     return _late(
         "runs",
-        waiting.aggregate(at=Min("wake_at"))["at"],
+        first_to_go_on(now, settings),
         now,
         GRACE,
         "More is due than is being done: look at qcluster's log, or start more workers.",
     )
 
 
-def _held_back_steps(now: datetime, settings: Settings) -> list[Step]:
-    """Steps at which a run may wait for a place or for Fireant, for as long as that takes, while all is well with us.
-
-    All is well only while somebody uses what is free: a place, or the turn to ask Fireant whether it is back.
-    """
-    held: set[Step] = set()
-    probe_at = read_circuit().probe_at
-    if probe_at is not None and now - probe_at <= GRACE:
-        held |= FIREANT_STEPS
-    if is_limited(settings) and (places_left(now, settings) <= 0 or was_submitted_since(now - GRACE)):
-        held |= set(BEFORE_FIREANT)
-    return sorted(held)
-
-
 def _expired_leases(now: datetime) -> Finding:
-    running = ReportRun.objects.filter(status=Status.RUNNING)
     return _late(
         "leases",
-        running.aggregate(at=Min("wake_at"))["at"],
+        first_lease_to_end(),
         now,
         GRACE,
         "Workers were lost and nobody rescues their runs: restart qcluster.",
@@ -167,9 +137,14 @@ def _circuit(now: datetime) -> Finding:
     circuit = read_circuit()
     if circuit.probe_at is None:
         return Finding(name="fireant", well=True, detail="answers, as far as is known")
-    wait = max(circuit.probe_at - now, timedelta(0)).total_seconds()
+    wait = circuit.probe_at - now
+    when = (
+        f"in {wait.total_seconds():.0f} s"
+        if wait > timedelta(0)
+        else "by the next run that needs it, from now on"
+    )
     return Finding(
         name="fireant",
         well=True,
-        detail=f"taken to be down after {circuit.failures} failures; tried again in {wait:.0f} s",
+        detail=f"taken to be down after {circuit.failures} failures; tried again {when}",
     )

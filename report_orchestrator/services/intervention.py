@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from django.db import OperationalError, transaction
 from django.db.models import Max
 
@@ -30,12 +32,11 @@ def retry_run(
     with transaction.atomic(using=database()):
         run = _get(run_id)
         if version is not None and run.version != version:
-            raise NotPossibleError(
-                f"{run} has moved on since you looked at it: it is {run.status} now. Nothing was done. Look at it again."
-            )
+            raise NotPossibleError(_moved_on(run, run.status), code="moved_on")
         if run.status not in RETRYABLE_BY_PERSON:
             raise NotPossibleError(
-                f"{run} is {run.status}, so there is nothing to retry. Start a new one with run_report {run.report_key}."
+                f"{run} is {run.status}, so there is nothing to retry. Start a new one with run_report {run.report_key}.",
+                code="nothing_to_retry",
             )
         _requeue(run, ports)
         _record(run, InterventionKind.RETRIED, actor, reason, ports)
@@ -63,34 +64,56 @@ def _requeue(run: ReportRun, ports: Ports) -> None:
             submission=run.submission + anew,
             fireant_job_id="" if anew else run.fireant_job_id,
             fireant_status="" if anew else run.fireant_status,
+            # What was noted of the earlier job's result is not what the next one's will be.
+            results_path="" if anew else run.results_path,
+            result_size=None if anew else run.result_size,
+            result_sha256="" if anew else run.result_sha256,
+            result_etag="" if anew else run.result_etag,
             possibly_submitted_twice=run.possibly_submitted_twice or held,
         )
     except LeaseLostError as error:
-        raise NotPossibleError(f"{run} was changed by somebody else just now. Look at it again.") from error
+        raise NotPossibleError(
+            f"{run} was changed by somebody else just now. Look at it again.", code="changed_just_now"
+        ) from error
 
 
-def cancel_run(run_id: int, *, actor: str, ports: Ports, reason: str = "") -> ReportRun:
+def standing(run: ReportRun) -> int:
+    """A number for what a cancellation of this run would mean: another step, submission or job gives another one."""
+    return zlib.crc32(f"{run.step}/{run.submission}/{run.fireant_job_id}".encode())
+
+
+def cancel_run(
+    run_id: int, *, actor: str, ports: Ports, reason: str = "", seen: int | None = None
+) -> ReportRun:
     """Ends a run that has not ended. Its worker, if it has one, finds its lease gone and drops what it was doing.
 
-    Fireant has no way to cancel: a job that was submitted goes on there, and its result is not fetched.
+    Fireant has no way to cancel: a job that was submitted goes on there, and its result is not fetched. Whoever decided by
+    what they saw gives the run's `standing` of then: a run that has got a job since, or left its step, is left alone.
 
     Raises:
-        NotPossibleError: there is no such run, it has ended, or it ended first.
+        NotPossibleError: there is no such run, it has ended, it ended first, or it does not stand where it was `seen`.
     """
     for _ in range(TRIES):
         try:
-            return _cancel(run_id, actor, reason, ports)
+            return _cancel(run_id, actor, reason, ports, seen)
         except (LeaseLostError, OperationalError):  # a worker was faster, or a deadlock was ended
             continue
-    raise NotPossibleError(f"Run {run_id} keeps changing. Try again in a moment.")
+    raise NotPossibleError(f"Run {run_id} keeps changing. Try again in a moment.", code="keeps_changing")
 
 
-def _cancel(run_id: int, actor: str, reason: str, ports: Ports) -> ReportRun:
+def _cancel(run_id: int, actor: str, reason: str, ports: Ports, seen: int | None) -> ReportRun:
     now = ports.clock()
     with transaction.atomic(using=database()):
         run = _get(run_id)
         if run.has_ended:
-            raise NotPossibleError(f"{run} has ended already: {run.status}. There is nothing to cancel.")
+            raise NotPossibleError(
+                f"{run} has ended already: {run.status}. There is nothing to cancel.", code="has_ended"
+            )
+        if seen is not None and standing(run) != seen:
+            where = f"at the step {run.step}" + (
+                f" with job {run.fireant_job_id}" if run.fireant_job_id else ""
+            )
+            raise NotPossibleError(_moved_on(run, where), code="moved_on")
         run.write(
             status=Status.CANCELED.value,
             worker="",
@@ -106,10 +129,16 @@ def _cancel(run_id: int, actor: str, reason: str, ports: Ports) -> ReportRun:
     return run
 
 
+def _moved_on(run: ReportRun, now: str) -> str:
+    return f"{run} has moved on since you looked at it: it is {now} now. Nothing was done. Look at it again."
+
+
 def _get(run_id: int) -> ReportRun:
     run = ReportRun.objects.filter(pk=run_id).first()
     if run is None:
-        raise NotPossibleError(f"There is no run {run_id}. The admin's list of runs has the numbers.")
+        raise NotPossibleError(
+            f"There is no run {run_id}. The admin's list of runs has the numbers.", code="no_such_run"
+        )
     return run
 
 

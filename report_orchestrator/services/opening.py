@@ -8,6 +8,7 @@ from datetime import date, datetime, time, tzinfo
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.exceptions import InvalidReportError, NotPossibleError, ReportNotFoundError
@@ -20,6 +21,9 @@ from report_orchestrator.services.timing import named_zone, zone_of
 
 BATCH = 500
 
+YEARS_AWAY = 10
+"""A run's date lies within so many years of today: another is a slip of the pen, and would stand as the last run for ever."""
+
 SKIPPED_BECAUSE = {
     "missed": (
         "Nobody was there at its time, and MISSED_RUNS says which of the missed times run. "
@@ -30,7 +34,7 @@ SKIPPED_BECAUSE = {
         "Run it by hand or backfill it if it is still wanted."
     ),
     "beyond_lookback": (
-        "Nobody was there at this time, nor at any other up to {until:%Y-%m-%d %H:%M} UTC, which is further back than "
+        "Nobody was there at this time, nor at any other up to {until:%Y-%m-%d %H:%M %Z}, which is further back than "
         "MAX_LOOKBACK_SECONDS: this one record stands for all of them. Backfill those that are still wanted."
     ),
 }
@@ -69,7 +73,8 @@ def skipped_run(schedule: ReportSchedule, skip: Skip, *, now: datetime) -> Repor
     """A time that does not run, recorded with its reason, not saved."""
     run = new_run(schedule, skip.nominal, now=now)
     run.status, run.wake_at, run.ended_at = Status.SKIPPED.value, None, now
-    run.error_code, run.error = skip.because, SKIPPED_BECAUSE[skip.because].format(until=skip.stands_until)
+    stands_until = skip.stands_until and skip.stands_until.astimezone(timezone.get_default_timezone())
+    run.error_code, run.error = skip.because, SKIPPED_BECAUSE[skip.because].format(until=stands_until)
     return run
 
 
@@ -117,10 +122,12 @@ def open_manual_run(
 
     Raises:
         InvalidReportError: the report is disabled or gone. A quarantined one may be tried: its run says what is wrong.
-        NotPossibleError: there is a run of this `reference` already.
+        NotPossibleError: there is a run of this `reference` already, or the date is more than `YEARS_AWAY` years away.
     """
     refuse_if_not_runnable(schedule)
     now = ports.clock()
+    if run_date is not None:
+        refuse_if_far_away(run_date, now)
     run = new_run(schedule, _nominal(schedule, run_date, now), now=now)
     run.trigger = Trigger.MANUAL.value
     run.triggered_by = asked_by[:150]
@@ -143,7 +150,8 @@ def _insert_once(run: ReportRun) -> None:
         if not ReportRun.objects.filter(reference=run.reference).exists():
             raise
         raise NotPossibleError(
-            f"The run of {run.report} that was asked for is there already. Nothing more was opened."
+            f"The run of {run.report} that was asked for is there already. Nothing more was opened.",
+            code="opened_already",
         ) from error
 
 
@@ -155,6 +163,20 @@ def refuse_if_not_runnable(schedule: ReportSchedule) -> None:
         raise InvalidReportError(
             f"{schedule} is disabled in the project. Enable it on its own page, then run it.",
             code="disabled",
+        )
+
+
+def is_far_away(day: date, now: datetime) -> bool:
+    """Whether a day is more than `YEARS_AWAY` years before or after this one, by their numbers."""
+    return abs(day.year - now.year) > YEARS_AWAY
+
+
+def refuse_if_far_away(day: date, now: datetime) -> None:
+    """Raises `NotPossibleError` for a day that nobody can have meant."""
+    if is_far_away(day, now):
+        raise NotPossibleError(
+            f"{day} is more than {YEARS_AWAY} years away. Check the year. Nothing was opened.",
+            code="far_away",
         )
 
 

@@ -39,6 +39,9 @@ from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.gate import admits, stands_behind
 from report_orchestrator.services.patience import patiently
 
+LOOKS_EVERY = timedelta(seconds=3)
+"""How often a step that lasts looks whether its run is still its own: a person may have canceled it."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Lease:
@@ -53,18 +56,25 @@ class Lease:
     clock: Clock
     in_worker: bool = False
     token: str = field(init=False)
+    looked_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
         self.token = self.run.worker
+        self.looked_at = self.clock()
 
     def keep(self) -> None:
-        """Renews the lease once half of it is gone. Raises `LeaseLostError` when another worker has the run.
+        """Renews the lease once half of it is gone. Raises `LeaseLostError` when another worker has the run, or nobody.
 
         One that seems to last longer than any does was given before the clock was set back, and may have been moved since.
         """
         now, lease = self.clock(), self.settings.lease
         if self.run.wake_at is not None and not lease / 2 <= self.run.wake_at - now <= lease:
             self.run.write(wake_at=now + lease)
+        elif abs(now - self.looked_at) >= LOOKS_EVERY:
+            self.run.check_unchanged()
+        else:
+            return
+        self.looked_at = now
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -129,7 +139,7 @@ def held(run: ReportRun) -> Failed:
     return Failed(
         code="submission_unknown",
         error=(
-            f"{run} was sent to Fireant {'twice' if run.possibly_submitted_twice else 'once'} and no answer came: the job may "
+            f"{run} was sent to Fireant {'twice' if run.possibly_submitted_twice else 'once'} and no answer names a job: it may "
             f"exist under reference {run.client_reference}. It waits for you: look in Fireant, then retry the run, which sends "
             "it again."
         ),
@@ -144,15 +154,20 @@ def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
     a job's id, is not lost for that. What the database cannot hold ends the run with a reason.
     """
     restore = _restorer(lease)
-    tried = False
+    tries: list[_Try] = []
 
     def write() -> None:
-        nonlocal tried
         restore()
-        if tried and _went_through(lease):
+        if any(_went_through(lease, one) for one in tries):
             return
-        tried = True
-        _commit_once(lease, outcome, hand_over=hand_over)
+        earlier = tuple(tries)
+        try:
+            _commit_once(lease, outcome, tries, hand_over=hand_over)
+        except LeaseLostError:
+            # The server may have finished a commit, whose answer was lost, only after the look for it.
+            restore()
+            if not any(_went_through(lease, one) for one in earlier):
+                raise
 
     try:
         patiently(write, lease=lease.settings.lease)
@@ -175,20 +190,49 @@ def _restorer(lease: Lease) -> Callable[[], None]:
     return restore
 
 
-def _went_through(lease: Lease) -> bool:
-    """Whether a commit came about though the connection broke before it could say so; if so, the lease goes on from there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Try:
+    """What one transaction was to write: the state that was reached, and the run's columns."""
 
-    Nobody else has this claim's name, so a row of the next version that still bears it was written by us.
+    reached: Transition
+    columns: Mapping[str, object]
+    at: datetime
+
+
+def _went_through(lease: Lease, tried: _Try) -> bool:
+    """Whether a commit came about though the connection broke before it could say so.
+
+    If so, the lease goes on from there, and what the transaction was to announce, and did not, is announced.
     """
-    run = lease.run
-    written = ReportRun.objects.filter(
-        pk=run.pk, version=run.version + 1, status=Status.RUNNING, worker=run.worker
-    ).first()
-    if written is None:
+    ended, held = lease.attempt, tried.columns["status"] == Status.RUNNING
+    if not (_still_ours(lease.run) if held else _ended_by(lease, tried)):
         return False
-    lease.run = written
-    lease.attempt = RunStep.objects.get(run=written, step=written.step, attempt=written.attempt)
+    vars(lease.run).update(tried.columns, version=lease.run.version + 1)
+    ended.refresh_from_db()
+    if held:
+        run = lease.run
+        lease.attempt = RunStep.objects.get(run=run, step=run.step, attempt=run.attempt)
+    _announce(lease.run, ended, tried.reached)
     return True
+
+
+def _still_ours(run: ReportRun) -> bool:
+    """Nobody else has this claim's name, so a row of the next version that still bears it was written by us."""
+    written = ReportRun.objects.filter(pk=run.pk, version=run.version + 1)
+    return written.filter(status=Status.RUNNING, worker=run.worker).exists()
+
+
+def _ended_by(lease: Lease, tried: _Try) -> bool:
+    """By the attempt's end, which stands whatever became of the run since; one that waits has none, but its run has a time."""
+    attempts = RunStep.objects.filter(pk=lease.attempt.pk)
+    if tried.reached.status != Status.DEFERRED:
+        return (
+            attempts.filter(ended_at=tried.at)
+            .exclude(result__in=[StepResult.LOST, StepResult.CANCELED])
+            .exists()
+        )
+    written = {"version": lease.run.version + 1, "status": Status.DEFERRED, "wake_at": tried.reached.wake_at}
+    return ReportRun.objects.filter(pk=lease.run.pk, **written).exists()
 
 
 def _unstorable(lease: Lease, outcome: Outcome, error: Exception) -> Failed:
@@ -204,7 +248,7 @@ def _unstorable(lease: Lease, outcome: Outcome, error: Exception) -> Failed:
     )
 
 
-def _commit_once(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
+def _commit_once(lease: Lease, outcome: Outcome, tries: list[_Try], *, hand_over: bool) -> None:
     now = lease.clock()
     run = lease.run
     reached = transition(
@@ -215,9 +259,11 @@ def _commit_once(lease: Lease, outcome: Outcome, *, hand_over: bool) -> None:
         if reached.status == Status.RUNNING and not hand_over:
             hand_over = (
                 lease.in_worker and stands_behind(run, reached.step, settings=lease.settings)
-            ) or not admits(reached.step, now=now, settings=lease.settings)
+            ) or not admits(run, reached.step, now=now, settings=lease.settings)
         # The run before its steps, here and everywhere: two writers that lock in one order cannot deadlock.
-        run.write(**_columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over))
+        columns = _columns(run, outcome, reached, now=now, lease=lease.settings.lease, hand_over=hand_over)
+        tries.append(_Try(reached=reached, columns=columns, at=now))
+        run.write(**columns)
         _close(ended, outcome, reached, now)
         if run.status == Status.RUNNING:
             lease.attempt = RunStep.objects.create(

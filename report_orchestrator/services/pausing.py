@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import transaction
 
@@ -23,15 +24,35 @@ def all_are_paused() -> bool:
 
 
 def pause_all(*, actor: str, reason: str, ports: Ports) -> None:
-    """Stops the scheduling of all reports until `resume_all`. Idempotent; the latest reason stands."""
-    Mark.objects.note(ALL, now=ports.clock(), detail={"actor": actor, "reason": reason})
+    """Stops the scheduling of all reports until `resume_all`. May be said again; the latest reason stands, each is recorded."""
+    now = ports.clock()
+    with transaction.atomic(using=database()):
+        Mark.objects.note(ALL, now=now, detail={"actor": actor, "reason": reason})
+        _record_of_all(ChangeKind.PAUSED, actor, reason, now)
     schedule_event("all_paused", actor=actor, reason=reason)
 
 
-def resume_all(*, actor: str, ports: Ports) -> None:
-    """Lets scheduling go on; times that came meanwhile are decided by `MISSED_RUNS`. Idempotent."""
-    Mark.objects.filter(name=ALL).delete()
-    schedule_event("all_resumed", actor=actor)
+def resume_all(*, actor: str, ports: Ports, reason: str = "") -> bool:
+    """Lets scheduling go on; times that came meanwhile are decided by `MISSED_RUNS`. Idempotent.
+
+    Returns whether all were paused before. Only then is it recorded.
+    """
+    with transaction.atomic(using=database()):
+        deleted, _rows = Mark.objects.filter(name=ALL).delete()
+        if deleted:
+            _record_of_all(ChangeKind.RESUMED, actor, reason, ports.clock())
+    schedule_event("all_resumed", actor=actor, reason=reason)
+    return bool(deleted)
+
+
+def _record_of_all(kind: ChangeKind, actor: str, reason: str, now: datetime) -> None:
+    ReportChange.objects.create(
+        schedule=None,
+        kind=kind,
+        after={"actor": actor, "reason": reason},
+        source=ChangeSource.PERSON,
+        noticed_at=now,
+    )
 
 
 def pause(keys: Sequence[str], *, actor: str, reason: str, ports: Ports) -> list[ReportSchedule]:
@@ -50,14 +71,28 @@ def pause(keys: Sequence[str], *, actor: str, reason: str, ports: Ports) -> list
     return changed
 
 
-def resume(keys: Sequence[str], *, actor: str, ports: Ports, reason: str = "") -> list[ReportSchedule]:
+def resume(
+    keys: Sequence[str],
+    *,
+    actor: str,
+    ports: Ports,
+    reason: str = "",
+    paused_at: datetime | None = None,
+) -> list[ReportSchedule]:
     """Lets these reports be scheduled again, from the last time decided: what was missed goes by `MISSED_RUNS`.
+
+    Returns those that were paused. Whoever decided by what they saw gives `paused_at`, UTC: reports that somebody resumed
+    and paused anew since are left alone.
 
     Raises:
         NotPossibleError: one of the keys is no report.
     """
     with transaction.atomic(using=database()):
-        changed = [row for row in _locked(keys, ports) if row.paused_at is not None]
+        changed = [
+            row
+            for row in _locked(keys, ports)
+            if row.paused_at is not None and paused_at in (None, row.paused_at)
+        ]
         for schedule in changed:
             schedule.paused_at, schedule.paused_by, schedule.pause_reason = None, "", ""
             if schedule.state == ScheduleState.ACTIVE:
@@ -75,7 +110,8 @@ def _locked(keys: Sequence[str], ports: Ports) -> list[ReportSchedule]:
     )
     if missing := set(keys) - {row.report_key for row in rows}:
         raise NotPossibleError(
-            f"There is no report {', '.join(sorted(missing))}. Nothing was changed. Run discover_reports if it is new."
+            f"There is no report {', '.join(sorted(missing))}. Nothing was changed. Run discover_reports if it is new.",
+            code="no_such_report",
         )
     return rows
 

@@ -194,7 +194,7 @@ def results_storage(run: ReportRun, context: StepContext) -> Outcome:
             "bytes": stored.size,
             "sha256": stored.sha256,
             "manifest": described.location,
-            **_as_rows(run, context),
+            **_as_rows(run, stored, context),
         },
     )
 
@@ -212,11 +212,13 @@ def _described(run: ReportRun, stored: StoredResult, ports: Ports) -> StoredResu
     return described
 
 
-def _as_rows(run: ReportRun, context: StepContext) -> dict[str, Json]:
+def _as_rows(run: ReportRun, stored: StoredResult, context: StepContext) -> dict[str, Json]:
     """Appends the stored result to the table, where there is one; returns what came of it."""
     table, store = context.ports.table, context.ports.store
     if table is None:
         return {}
+    # Whatever becomes of the rows: a run that fails at them says where its result is.
+    run.write(results_path=stored.location)
     columns: dict[str, str | date | datetime] = {
         "run_reference": str(run.reference),
         "run_report_key": run.report_key,

@@ -28,7 +28,7 @@ from report_orchestrator.services.announce import database, run_event
 from report_orchestrator.services.execution import lease_token
 from report_orchestrator.services.gate import (
     DOWN_CODES,
-    admits,
+    admits_a_poll,
     is_answer,
     note_failure,
     note_success,
@@ -88,7 +88,7 @@ def _admitted(now: datetime, settings: Settings) -> int:
     """How many runs may be asked about: a batch, or one as a probe while Fireant is taken to be down."""
     if not read_circuit().is_open:
         return settings.poll_concurrency * ROUNDS
-    return int(admits(Step.JOB_COMPLETION_STATUS, now=now, settings=settings))
+    return int(admits_a_poll(now=now, settings=settings))
 
 
 def _ask(runs: Sequence[ReportRun], ports: Ports, settings: Settings) -> list[JobStatus | Outcome]:
@@ -149,7 +149,9 @@ def _weighed(
         return answers
     circuit = note_failure(down[0].code, now=now, settings=settings, count=len(down))
     return [
-        postponed(answer, circuit, settings) if isinstance(answer, Retryable) else answer
+        postponed(Step.JOB_COMPLETION_STATUS, answer, circuit, settings)
+        if isinstance(answer, Retryable)
+        else answer
         for answer in answers
     ]
 

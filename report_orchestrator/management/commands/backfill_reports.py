@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from datetime import time as clock_time
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from report_orchestrator.conf import Settings
@@ -18,7 +15,13 @@ from report_orchestrator.management.base import OrchestratorCommand, parse_date,
 from report_orchestrator.management.intervening import command_line_user
 from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import Ports
-from report_orchestrator.services.backfill import Occurrence, open_backfill, plan_backfill, schedules_of
+from report_orchestrator.services.backfill import (
+    Occurrence,
+    open_backfill,
+    plan_backfill,
+    schedules_of,
+    span_of_days,
+)
 from report_orchestrator.services.driving import watch
 
 LOOK = 1.0  # seconds between two looks at the runs under way
@@ -57,12 +60,11 @@ exit status: 0 well, 1 a run failed, 2 used wrongly"""
             self.used_wrongly("--from must not be after --to.")
         if options["limit_in_flight"] < 1:
             self.used_wrongly("--limit-in-flight must be 1 or more.")
-        zone = timezone.get_default_timezone()
-        until = datetime.combine(options["until"] + timedelta(days=1), clock_time(), tzinfo=zone)
+        since, until = span_of_days(options["since"], options["until"], now=ports.clock())
         planned = plan_backfill(
             schedules_of(options["report_ids"], ports),
-            since=datetime.combine(options["since"], clock_time(), tzinfo=zone),
-            until=min(until, ports.clock()),
+            since=since,
+            until=until,
             reverse=options["reverse"],
         )
         if options["dry_run"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from report_orchestrator.conf import Settings
@@ -26,7 +26,7 @@ exit status: 0 well, 1 it failed, 2 used wrongly"""
 
     def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
         """Reads and tells."""
-        picture = overview(ports=ports)
+        picture = overview(ports=ports, settings=settings)
         if options["format"] == "json":
             self.answer({"approach": in_force(settings).scheduling_approach, **_as_dict(picture)})
         else:
@@ -45,12 +45,27 @@ exit status: 0 well, 1 it failed, 2 used wrongly"""
                 ("runs ended in 24 h", _counted(_in_words(picture.ended_last_day))),
                 ("oldest run under way", picture.oldest_live_run),
                 ("most overdue", picture.most_overdue and f"{picture.most_overdue.total_seconds():.0f} s"),
-                ("workers alive", picture.workers_alive or "none: start one with python manage.py qcluster"),
+                ("workers alive", _workers(picture.workers_alive)),
                 ("last tick", picture.last_tick or "never"),
                 ("last discovery", picture.last_discovery or "never: run python manage.py discover_reports"),
             ],
         )
+        self.table("", ("paused", "since", "by", "why"), _paused(picture))
         self.table("", ("due next", "at"), picture.next_due)
+
+
+def _workers(alive: int | None) -> object:
+    if alive is None:
+        return "unknown: the broker or the cache does not answer"
+    return alive or "none: start one with python manage.py qcluster"
+
+
+def _paused(picture: Overview) -> Iterator[tuple[object, ...]]:
+    for pause in picture.pauses:
+        yield pause.report or "all reports", pause.since, pause.by, pause.reason
+    named = sum(pause.report is not None for pause in picture.pauses)
+    if picture.paused > named:
+        yield f"and {picture.paused - named} more", None, None, None
 
 
 def _in_words(counts: Mapping[str, int]) -> dict[str, int]:
@@ -67,6 +82,7 @@ def _as_dict(picture: Overview) -> dict[str, object]:
         "reports": dict(picture.reports),
         "paused": picture.paused,
         "all_paused": picture.all_paused,
+        "pauses": picture.pauses,
         "live_runs": dict(picture.live_runs),
         "ended_last_day": dict(picture.ended_last_day),
         "next_due": [{"report": report, "at": at} for report, at in picture.next_due],

@@ -28,4 +28,4 @@ exit status: 0 well, 1 there is no such report, 2 used wrongly"""
 
     def to_all(self, actor: str, reason: str, ports: Ports) -> None:
         """Resumes everything."""
-        resume_all(actor=actor, ports=ports)
+        resume_all(actor=actor, reason=reason, ports=ports)

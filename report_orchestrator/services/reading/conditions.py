@@ -21,7 +21,7 @@ Schedules = QuerySet[ReportSchedule]
 
 
 def late(schedules: Schedules, now: datetime, settings: Settings) -> Schedules:
-    """Their time came and nobody made a run of it."""
+    """Their time came and nobody made a run of it, be it that a pause of all reports holds them back."""
     return schedules.filter(next_run_at__lt=now - patience(settings))
 
 

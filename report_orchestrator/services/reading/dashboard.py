@@ -1,4 +1,5 @@
-"""The whole picture of one morning: seven queries, whatever the number of reports and runs."""
+"""The whole picture of one morning: seven queries, whatever the number of reports and runs, and up to four more where the
+time of a run has passed and it must be told whether that run waits on purpose."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.models import Mark, ReportSchedule, ScheduleState
 from report_orchestrator.services.approaches import SETTINGS_MARK
 from report_orchestrator.services.gate import Circuit
+from report_orchestrator.services.lateness import GRACE, first_to_go_on
 from report_orchestrator.services.reading.causes import Stopped, stopped_since
 from report_orchestrator.services.reading.day import HOURS_SHOWN, Hour, hours_until, midnight_of, total
 from report_orchestrator.services.reading.flight import Flight, LatestWork, in_flight, latest_work
@@ -52,6 +54,7 @@ class Dashboard:
     ahead: Forecast
     stopped: Stopped
     flight: Flight
+    overdue_since: datetime | None
     work: LatestWork
     standings: Sequence[Standing]
     workers: Pulse
@@ -70,6 +73,12 @@ class Dashboard:
         return sum(standing.paused for standing in self.standings)
 
     @property
+    def lost_since(self) -> datetime | None:
+        """When the first of the leases ended whose worker was lost and whose run nobody took over, as health sees it."""
+        held_until = self.flight.held_until
+        return held_until if held_until is not None and self.now - held_until > GRACE else None
+
+    @property
     def quarantined(self) -> Sequence[Standing]:
         """Reports that cannot run, by what is wrong with them."""
         return [standing for standing in self.standings if standing.state is ScheduleState.QUARANTINED]
@@ -80,6 +89,7 @@ def read_dashboard(now: datetime, zone: tzinfo, settings: Settings, *, report_mo
     marks = read_marks()
     settings = in_force_by(marks.get(SETTINGS_MARK), settings)
     ahead = forecast(now, zone, settings, report_model=report_model)
+    flight, circuit = in_flight(), circuit_of(marks)
     hours = [_with_overdue(hour, ahead) for hour in hours_until(now, zone)]
     return Dashboard(
         now=now,
@@ -87,12 +97,13 @@ def read_dashboard(now: datetime, zone: tzinfo, settings: Settings, *, report_mo
         hours=hours[-HOURS_SHOWN:],
         ahead=ahead,
         stopped=stopped_since(now - DAY),
-        flight=in_flight(),
+        flight=flight,
+        overdue_since=_overdue_since(flight, circuit, now, settings),
         work=latest_work(now, settings),
         standings=_standings(),
         workers=worker_pulse(marks),
         scheduler=scheduler_pulse(marks, settings),
-        circuit=circuit_of(marks),
+        circuit=circuit,
         pause=pause_of(marks),
         held_removals=held_removals(marks),
         discovered_at=discovered_at(marks),
@@ -111,6 +122,14 @@ def in_force_by(mark: Mark | None, settings: Settings) -> Settings:
         if hasattr(settings, name)
     }
     return replace(settings, **known)
+
+
+def _overdue_since(flight: Flight, circuit: Circuit, now: datetime, settings: Settings) -> datetime | None:
+    """Since when a run could have gone on that nobody took, as health sees it; asked only where one has waited so long."""
+    if flight.waiting_since is None or now - flight.waiting_since <= GRACE:
+        return None
+    first = first_to_go_on(now, settings, circuit)
+    return first if first is not None and now - first > GRACE else None
 
 
 def _with_overdue(hour: Hour, ahead: Forecast) -> Hour:

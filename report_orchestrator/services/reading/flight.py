@@ -47,6 +47,17 @@ class Flight:
         return sum(place.count for place in retried if place.step is Step.RESULTS_STORAGE)
 
     @property
+    def held_until(self) -> datetime | None:
+        """When the first of the leases ends, or has ended; None where no worker holds a run."""
+        return min((place.wake_at for place in self.places if place.status is Status.RUNNING), default=None)
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """The earliest instant at which a run that no worker holds is looked at, though it may wait on purpose."""
+        free = (place.wake_at for place in self.places if place.status is not Status.RUNNING)
+        return min(free, default=None)
+
+    @property
     def queued_since(self) -> datetime | None:
         """Since when the longest waiting run could have started."""
         queued = (place.wake_at for place in self.places if place.status is Status.QUEUED)

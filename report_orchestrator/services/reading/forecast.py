@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
-from django.db.models import Count, Min, Q
+from django.db.models import Case, Count, F, Min, When
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.cron import parse_cron, times_between
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.health import GRACE
+from report_orchestrator.services.lateness import GRACE
 from report_orchestrator.services.reading.day import HOUR, hour_of
 from report_orchestrator.services.timing import named_zone
 
@@ -43,13 +43,13 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Reports with the same cron in the same zone."""
+    """Reports with the same cron in the same zone; the late ones by the time that came and has no run."""
 
     cron: str
     timezone: str
     count: int
     first_at: datetime
-    late: int
+    late: Mapping[datetime, int]
 
 
 def patience(settings: Settings) -> timedelta:
@@ -70,29 +70,39 @@ def forecast(now: datetime, zone: tzinfo, settings: Settings, *, report_model: s
     late = [group for group in groups if group.late]
     overdue: Counter[datetime] = Counter()
     for group in late:
-        overdue[hour_of(group.first_at, zone)] += group.late
+        for instant, count in group.late.items():
+            overdue[hour_of(instant, zone)] += count
     return Forecast(
         hours=tuple((start, by_hour[start]) for start in (this_hour + n * HOUR for n in range(HOURS_AHEAD))),
         peaks=tuple(instants.most_common(PEAKS_SHOWN)),
-        late=sum(group.late for group in late),
+        late=overdue.total(),
         late_since=min((group.first_at for group in late), default=None),
         overdue_hours=overdue,
     )
 
 
 def _groups(now: datetime, until: datetime, settings: Settings, report_model: str) -> list[_Group]:
+    late_at = Case(When(next_run_at__lt=now - patience(settings), then=F("next_run_at")), default=None)
     rows = (
         ReportSchedule.objects.filter(report_model=report_model, next_run_at__lt=until)
         .order_by()
-        .values_list("cron", "timezone")
-        .annotate(
-            n=Count("*"),
-            first_at=Min("next_run_at"),
-            late=Count("pk", filter=Q(next_run_at__lt=now - patience(settings))),
-        )
-        .order_by("-n", "cron", "timezone")
+        .values_list("cron", "timezone", late_at)
+        .annotate(n=Count("*"), first_at=Min("next_run_at"))
     )
-    return [_Group(*row) for row in rows]
+    parts: defaultdict[tuple[str, str], list[tuple[datetime | None, int, datetime]]] = defaultdict(list)
+    for cron, timezone, late, count, first_at in rows:
+        parts[cron, timezone].append((late, count, first_at))
+    groups = [
+        _Group(
+            cron=cron,
+            timezone=timezone,
+            count=sum(count for _late, count, _first_at in found),
+            first_at=min(first_at for _late, _count, first_at in found),
+            late={late: count for late, count, _first_at in found if late is not None},
+        )
+        for (cron, timezone), found in parts.items()
+    ]
+    return sorted(groups, key=lambda group: (-group.count, group.cron, group.timezone))
 
 
 def _instants(groups: list[_Group], now: datetime, until: datetime) -> Counter[datetime]:
