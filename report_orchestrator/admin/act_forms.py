@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from django import forms
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.services.opening import YEARS_AWAY, is_far_away
 
 LONGEST_BACKFILL = timedelta(days=366)
 
@@ -35,13 +35,26 @@ class ReasonForm(forms.Form):
     )
 
 
+class DayField(forms.DateField):
+    """A day that somebody can have meant."""
+
+    widget = DateInput
+
+    def clean(self, value: Any) -> date | None:
+        """Refuses what the services would refuse."""
+        day: date | None = super().clean(value)
+        if day is not None and is_far_away(day, datetime.now(UTC)):
+            text = gettext("This day is more than {years} years away. Check the year.")
+            raise forms.ValidationError(text.format(years=YEARS_AWAY))
+        return day
+
+
 class RunForm(ReasonForm):
     """A run by hand. `token` is the confirmation's own, so that sending it twice opens one run."""
 
-    run_date = forms.DateField(
+    run_date = DayField(
         label=_("Run date"),
         required=False,
-        widget=DateInput(),
         help_text=_("In the report's own time zone. Empty: today."),
     )
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
@@ -51,8 +64,8 @@ class RunForm(ReasonForm):
 class BackfillForm(ReasonForm):
     """The days of the past whose times are run."""
 
-    since = forms.DateField(label=_("From"), widget=DateInput())
-    until = forms.DateField(label=_("To"), widget=DateInput(), help_text=_("This day is included."))
+    since = DayField(label=_("From"))
+    until = DayField(label=_("To"), help_text=_("This day is included."))
     field_order = ("since", "until", "reason")
 
     def clean(self) -> dict[str, Any] | None:
@@ -66,11 +79,3 @@ class BackfillForm(ReasonForm):
                 "until", gettext("That is more than a year. Take less, or use the command backfill_reports.")
             )
         return cleaned
-
-
-def days_as_span(asked: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
-    """The asked days, the last one whole, in the project's zone, and no future."""
-    zone = timezone.get_default_timezone()
-    since = datetime.combine(asked["since"], time(), tzinfo=zone)
-    until = datetime.combine(asked["until"] + timedelta(days=1), time(), tzinfo=zone)
-    return since, min(until, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
@@ -17,9 +18,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
-from report_orchestrator.admin.acts import Act, Asked, Plan, parse_keys, parse_versions, versions
+from report_orchestrator.admin.acts import Act, Asked, Plan, Skipped, parse_keys, parse_versions, versions
 from report_orchestrator.admin.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.working import Work, work
 from report_orchestrator.wiring import get_ports
@@ -93,19 +94,27 @@ class ActingAdmin(ReadOnlyAdmin[M]):
             raise PermissionDenied
         if request.method == "POST":
             return self._do(request, act)
-        return self.ask(request, act, self.asked_for(request))
+        return self._ask_for_some(request, act, self.asked_for(request))
 
     def asked_for(self, request: HttpRequest) -> list[int]:
-        """The rows that an address names."""
-        return parse_keys(request.GET.get("ids", ""), AT_MOST)
+        """The rows that an address names; one more than may be taken where there are more."""
+        return parse_keys(request.GET.get("ids", ""), AT_MOST + 1)
 
     def ask_about(self, request: HttpRequest, name: str, chosen: QuerySet[M]) -> HttpResponse:
         """The confirmation for what was chosen in a list."""
         keys = list(chosen.order_by("pk").values_list("pk", flat=True)[: AT_MOST + 1])
-        if len(keys) > AT_MOST:
+        return self._ask_for_some(request, self._act(name), keys, back=request.get_full_path())
+
+    def _ask_for_some(
+        self, request: HttpRequest, act: Act[Any], keys: Sequence[int], back: str = ""
+    ) -> HttpResponse:
+        """Takes as many as one confirmation may, and leads back to where the others are."""
+        most = _most(act)
+        if len(keys) > most:
             text = gettext("Only the first {most} are taken. Do it again for the others.")
-            messages.warning(request, text.format(most=AT_MOST))
-        return self.ask(request, self._act(name), keys[:AT_MOST], back=request.get_full_path())
+            messages.warning(request, text.format(most=most))
+            back = back or request.get_full_path()
+        return self.ask(request, act, keys[:most], back=back)
 
     def ask(
         self,
@@ -116,8 +125,9 @@ class ActingAdmin(ReadOnlyAdmin[M]):
         back: str = "",
     ) -> HttpResponse:
         """Says what will happen to how many, and to which not and why; changes nothing."""
-        rows = self._rows().filter(pk__in=keys).order_by("pk")
-        plan = act.plan(rows.only(*self.asked_columns) if self.asked_columns else rows)
+        rows = self.get_queryset(request).filter(pk__in=keys).order_by("pk")
+        found = rows.only(*self.asked_columns) if self.asked_columns else rows
+        plan: Plan[Any] = act.plan(row for row in found if self.has_view_permission(request, row))
         wrong = form is not None and bool(form.errors)
         looked = form is not None and form.is_bound and not wrong
         return TemplateResponse(
@@ -129,23 +139,27 @@ class ActingAdmin(ReadOnlyAdmin[M]):
                 "opts": self.opts,
                 "media": self.media,
                 "act": act,
+                "caution": act.caution(),
                 "address": self._address(self.model, "act", act.name),
                 "back": self._back(request, back or request.GET.get("next", ""), keys),
                 "named": [
                     (row, self._effect(act, row, form if looked else None)) for row in plan.able[:NAMED]
                 ],
+                "in_all": act.foreseen_in_all(plan.able, form.cleaned_data, get_ports())
+                if form is not None and looked and len(plan.able) > 1
+                else "",
                 "looked": _fingerprint(form) if form is not None and looked else "",
                 "looks_first": act.looks_first and not looked,
                 "more": max(0, len(plan.able) - NAMED),
-                "skipped": [(why, len(rows), rows[:3]) for why, rows in plan.skipped.items()],
-                "rows": versions(plan.able),
+                "skipped": [(group.why, len(group.rows), group.rows[:3]) for group in plan.skipped.values()],
+                "rows": versions(act, plan.able),
                 "form": form or act.form(),
             },
             status=HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK,
         )
 
     def _do(self, request: HttpRequest, act: Act[Any]) -> HttpResponse:
-        seen = parse_versions(request.POST.get("rows", ""), AT_MOST)
+        seen = parse_versions(request.POST.get("rows", ""), _most(act))
         back = request.POST.get("back", "")
         form = act.form(request.POST)
         if not form.is_valid():
@@ -155,7 +169,13 @@ class ActingAdmin(ReadOnlyAdmin[M]):
         asked = Asked(
             actor=request.user.get_username(), answers=form.cleaned_data, seen=seen, ports=get_ports()
         )
-        result = work(act, self._rows(), asked, user_id=request.user.pk)
+        result = work(
+            act,
+            self.get_queryset(request),
+            asked,
+            user_id=request.user.pk,
+            is_visible=partial(self.has_view_permission, request),
+        )
         self._tell(request, act, result)
         if result.left:
             return self.ask(request, act, result.left, act.form(initial=form.cleaned_data), back)
@@ -164,9 +184,14 @@ class ActingAdmin(ReadOnlyAdmin[M]):
     def _tell(self, request: HttpRequest, act: Act[Any], result: Work[Any]) -> None:
         if result.done:
             messages.success(request, str(act.done).format(count=len(result.done)))
-        for why, rows in list(result.plan.skipped.items())[:NAMED]:
-            text = gettext("Not done to {count}: {why}").format(count=len(rows), why=why)
-            messages.warning(request, text)
+        skipped = list(result.plan.skipped.values())
+        for group in skipped[:NAMED]:
+            messages.warning(request, _told(group))
+        if others := sum(len(group.rows) for group in skipped[NAMED:]):
+            text = ngettext(
+                "and {count} other was left alone.", "and {count} others were left alone.", others
+            )
+            messages.warning(request, text.format(count=others))
         if not result.done and not result.plan.skipped:
             messages.warning(request, gettext("Nothing was chosen, so nothing was done."))
         if result.left:
@@ -189,9 +214,6 @@ class ActingAdmin(ReadOnlyAdmin[M]):
                 return act
         raise Http404
 
-    def _rows(self) -> QuerySet[M]:
-        return self.model._default_manager.all()
-
     def _back(self, request: HttpRequest, asked: str, keys: Sequence[int]) -> str:
         """Where the person came from, if that is here; else the one row's page, or the list."""
         here = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
@@ -200,6 +222,17 @@ class ActingAdmin(ReadOnlyAdmin[M]):
         if len(keys) == 1:
             return self._address(self.model, "change", keys[0])
         return self._address(self.model, "changelist")
+
+
+def _most(act: Act[Any]) -> int:
+    return AT_MOST if act.at_most is None else min(AT_MOST, act.at_most)
+
+
+def _told(group: Skipped[Any]) -> str:
+    text = gettext("Not done to {count}: {why}")
+    if len(group.rows) > 1 and group.names_its_row:
+        text = gettext("Not done to {count}, of which the first: {why}")
+    return text.format(count=len(group.rows), why=group.why)
 
 
 def _fingerprint(form: forms.Form) -> str:

@@ -24,7 +24,7 @@ APP = "report_orchestrator"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A confirmed wish: by whom, with what the form said, and the version at which each row was seen."""
+    """A confirmed wish: by whom, with what the form said, and as what each row was seen (`Act.version_of`)."""
 
     actor: str
     answers: Mapping[str, Any]
@@ -37,16 +37,34 @@ class Asked:
         return str(self.answers["reason"])
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why something was not done to a row. `kind` groups reasons of which each names its own row."""
+
+    why: str
+    kind: str = ""
+
+
+@dataclass(slots=True)
+class Skipped(Generic[M]):
+    """Rows that are left alone for the same reason, said in the words of the first one."""
+
+    why: str
+    names_its_row: bool = False
+    rows: list[M] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Plan(Generic[M]):
     """The rows to which something can be done, and the others by the reason why not."""
 
     able: list[M] = field(default_factory=list)
-    skipped: dict[str, list[M]] = field(default_factory=dict)
+    skipped: dict[str, Skipped[M]] = field(default_factory=dict)
 
-    def skip(self, row: M, why: str) -> None:
+    def skip(self, row: M, refused: Refused) -> None:
         """Puts a row aside."""
-        self.skipped.setdefault(why, []).append(row)
+        group = Skipped[M](refused.why, names_its_row=bool(refused.kind))
+        self.skipped.setdefault(refused.kind or refused.why, group).rows.append(row)
 
 
 class Act(Generic[M]):
@@ -70,6 +88,8 @@ class Act(Generic[M]):
     form: ClassVar[type[forms.Form]] = ReasonForm
     looks_first: ClassVar[bool] = False
     """Whether the answers are shown with what they would do, before they are acted on."""
+    at_most: ClassVar[int | None] = None
+    """Rows of one confirmation, where each costs so much that fewer than usual are taken."""
 
     def refusal(self, row: M) -> str:
         """Why this cannot be done to the row as it stands; empty where it can. Without the row's name, so that reasons group."""
@@ -79,9 +99,21 @@ class Act(Generic[M]):
         """What will happen to this row."""
         return ""
 
+    def caution(self) -> str:
+        """What stands against it at this moment, whatever the rows; empty where nothing does."""
+        return ""
+
+    def version_of(self, row: M) -> int:
+        """A number that is another once the row is not what the question spoke of; 0 where that cannot be."""
+        return 0
+
     def foreseen(self, row: M, answers: Mapping[str, Any], ports: Ports) -> str:
         """What these answers mean for this row, where the form's answers decide how much happens (`looks_first`)."""
         return self.effect(row)
+
+    def foreseen_in_all(self, rows: Sequence[M], answers: Mapping[str, Any], ports: Ports) -> str:
+        """What these answers mean for all rows together; empty where the rows' number says it."""
+        return ""
 
     def do(self, row: M, asked: Asked) -> None:
         """Does it.
@@ -97,7 +129,7 @@ class Act(Generic[M]):
         for row in rows:
             why = self.refusal(row)
             if why:
-                plan.skip(row, why)
+                plan.skip(row, Refused(why))
             else:
                 plan.able.append(row)
         return plan
@@ -107,9 +139,9 @@ class Act(Generic[M]):
         return bool(user.has_perm(f"{APP}.{self.permission}"))  # type: ignore[union-attr]
 
 
-def versions(rows: Sequence[Model]) -> str:
-    """Rows and the versions at which they are shown, as one form field: `12:5,13:7`. Rows without a version have 0."""
-    return ",".join(f"{row.pk}:{getattr(row, 'version', 0)}" for row in rows)
+def versions(act: Act[M], rows: Sequence[M]) -> str:
+    """Rows and the versions at which they are shown, as one form field: `12:5,13:7`."""
+    return ",".join(f"{row.pk}:{act.version_of(row)}" for row in rows)
 
 
 def parse_versions(text: str, most: int) -> dict[int, int]:

@@ -24,11 +24,19 @@ class Reader:
         """Whether the reader has one of our permissions."""
         return bool(self.user.has_perm(f"report_orchestrator.{permission}"))
 
+    def may_view(self, model: type[Model]) -> bool:
+        """Whether the reader may see the rows of one of our models."""
+        return self.may(f"view_{model._meta.model_name}")
+
     def list_address(self, model: type[Model], **filters: object) -> str | None:
         """A list, filtered; None for whoever may not see it."""
-        if not self.may(f"view_{model._meta.model_name}"):
+        if not self.may_view(model):
             return None
         return list_address(model, self.site_name, **filters)
+
+    def page_address(self, model: type[Model], pk: object) -> str | None:
+        """One row's page; None for whoever may not see it."""
+        return page_address(model, self.site_name, pk) if self.may_view(model) else None
 
     def retry_address(self, **filters: object) -> str | None:
         """Where runs are retried together; None for whoever may not."""
@@ -36,6 +44,17 @@ class Reader:
             return None
         address = _reverse("admin:report_orchestrator_reportrun_act", self.site_name, "retry")
         return address and f"{address}?{urlencode(filters)}"
+
+    def all_address(self, act: str) -> str | None:
+        """Where all reports are paused (`pause_all`) or resumed (`resume_all`); None for whoever may not."""
+        if not (self.may("view_reportschedule") and self.may("pause_reports")):
+            return None
+        return _reverse(f"admin:report_orchestrator_reportschedule_{act}", self.site_name)
+
+
+def may_view_runs(request: HttpRequest) -> bool:
+    """Whether what a page tells of runs is for this reader: to see the reports alone is no permission to see how they went."""
+    return Reader(user=request.user, site_name="").may("view_reportrun")
 
 
 def list_address(model: type[Model], site_name: str, **filters: object) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext
 
+from report_orchestrator.admin.causes import cause_in_words
 from report_orchestrator.admin.display import Tone
 from report_orchestrator.admin.words import away, day_and_clock
 from report_orchestrator.models import ReportSchedule, ScheduleState
@@ -48,7 +49,7 @@ def _not_active(schedule: ReportSchedule) -> Answer:
                 tone="bad",
                 first=gettext("It will not run: as it is defined, it cannot."),
                 more=(
-                    schedule.problem,
+                    *_problem(schedule),
                     gettext("Once it is corrected in the project, it runs again by itself."),
                 ),
             )
@@ -70,6 +71,16 @@ def _not_active(schedule: ReportSchedule) -> Answer:
                 first=gettext("It will not run: the project no longer has it."),
                 more=(gettext("Its history stays."),),
             )
+
+
+def _problem(schedule: ReportSchedule) -> list[str]:
+    """The cause in the reader's words, and the record of it, which names what to correct."""
+    told = []
+    if schedule.problem_code:
+        told.append(gettext("The cause: {cause}.").format(cause=cause_in_words(schedule.problem_code)))
+    if schedule.problem:
+        told.append(" ".join((gettext("As recorded:"), schedule.problem)))
+    return told
 
 
 def _paused(schedule: ReportSchedule, story: ReportStory) -> Answer:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from django.utils.translation import gettext, ngettext
 
 from report_orchestrator.admin.addresses import Reader
+from report_orchestrator.admin.causes import cause_in_words
 from report_orchestrator.admin.display import Sign
-from report_orchestrator.admin.words import away, capped, cause_in_words, number
+from report_orchestrator.admin.words import away, capped, number
+from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STEP_LABELS
 from report_orchestrator.services.reading.causes import Cause
@@ -36,7 +38,8 @@ class Concern:
 def concerns(found: Dashboard, reader: Reader) -> list[Concern]:
     """Everything that a person should know, and what to press."""
     return [
-        *_paused(found),
+        *_paused(found, reader),
+        *_overdue(found, reader),
         *_late(found, reader),
         *_failures(found, reader),
         *_held(found, reader),
@@ -74,8 +77,47 @@ def _failures(found: Dashboard, reader: Reader) -> Iterator[Concern]:
         )
 
 
+def _overdue(found: Dashboard, reader: Reader) -> Iterator[Concern]:
+    """The same runs for which the product's own health is not well."""
+    if found.lost_since is not None:
+        yield Concern(
+            sign=BAD,
+            what=gettext("Workers were lost, and nobody rescues their runs"),
+            detail=gettext("The first lease ran out {ago}. Restart qcluster.").format(
+                ago=away(found.lost_since, found.now)
+            ),
+            address=reader.list_address(ReportRun, status=Status.RUNNING.value),
+            press=gettext("Look at them"),
+        )
+    if found.overdue_since is not None:
+        yield Concern(
+            sign=BAD,
+            what=gettext("More is due than is being done: runs could go on, and no worker takes them"),
+            detail=gettext(
+                "The first became due {ago}. Look at qcluster's log, or start more workers."
+            ).format(ago=away(found.overdue_since, found.now)),
+            address=reader.list_address(ReportRun, status="unfinished"),
+            press=gettext("Look at them"),
+        )
+
+
 def _late(found: Dashboard, reader: Reader) -> Iterator[Concern]:
-    if found.ahead.late and found.ahead.late_since:
+    if not found.ahead.late or not found.ahead.late_since:
+        return
+    ago = away(found.ahead.late_since, found.now)
+    if found.pause is not None:
+        yield Concern(
+            sign=WARN,
+            what=ngettext(
+                "{count} report is held back by the pause: its time came",
+                "{count} reports are held back by the pause: their time came",
+                found.ahead.late,
+            ).format(count=number(found.ahead.late)),
+            detail=gettext("the longest since {ago}.").format(ago=ago),
+            address=reader.list_address(ReportSchedule, condition="late"),
+            press=gettext("Look at them"),
+        )
+    else:
         yield Concern(
             sign=BAD,
             what=ngettext(
@@ -83,19 +125,21 @@ def _late(found: Dashboard, reader: Reader) -> Iterator[Concern]:
                 "{count} reports are late: their time came and they have no run",
                 found.ahead.late,
             ).format(count=number(found.ahead.late)),
-            detail=gettext("the longest since {ago}.").format(ago=away(found.ahead.late_since, found.now)),
+            detail=gettext("the longest since {ago}.").format(ago=ago),
             address=reader.list_address(ReportSchedule, condition="late"),
             press=gettext("Look at them"),
         )
 
 
-def _paused(found: Dashboard) -> Iterator[Concern]:
+def _paused(found: Dashboard, reader: Reader) -> Iterator[Concern]:
     if found.pause is not None:
         by = found.pause.actor or gettext("somebody")
         yield Concern(
             sign=WARN,
             what=gettext("All reports are paused by {person}: nothing new is opened").format(person=by),
             detail=found.pause.reason,
+            address=reader.all_address("resume_all"),
+            press=gettext("Resume all reports"),
         )
 
 

@@ -109,7 +109,8 @@ def _told(story: ReportStory, day: date, fates: Mapping[Fate, int]) -> str:
     parts = [word.format(count=number(fates[fate])) for fate, word in words.items() if fates.get(fate)]
     if day in story.days_due:
         parts.append(gettext("due"))
-    return f"{day.isoformat()}: {', '.join(parts) or gettext('nothing')}"
+    told = ", ".join(parts) or gettext("nothing")
+    return f"{day.isoformat()}: {told}"
 
 
 def _months(story: ReportStory) -> SafeString:

@@ -169,7 +169,7 @@ def _joined(pieces: Iterable[SafeString]) -> SafeString:
     return format_html_join("", "{}", ((piece,) for piece in pieces))
 
 
-TICK = 6  # pixels for each run of a sparkline
+TICK = 5  # pixels for each run of a sparkline
 SPARK_HEIGHT = 24
 
 _SPARKS: dict[Look, str] = {

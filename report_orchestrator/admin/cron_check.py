@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from report_orchestrator.admin.words import cron_in_words
 from report_orchestrator.domain.cron import next_time, parse_cron
-from report_orchestrator.domain.cron_words import in_words
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.services.timing import zone_of
@@ -35,4 +35,4 @@ def checked(schedule: ReportSchedule, now: datetime) -> CronCheck:
             times.append(f"{after.astimezone(zone):%Y-%m-%d %H:%M %Z}")
     except InvalidReportError as error:
         return CronCheck(schedule=schedule, problem=error.message)
-    return CronCheck(schedule=schedule, words=in_words(cron), times=tuple(times))
+    return CronCheck(schedule=schedule, words=cron_in_words(schedule.cron), times=tuple(times))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.addresses import Reader
@@ -20,7 +20,7 @@ from report_orchestrator.admin.health_cards import Card, cards
 from report_orchestrator.admin.words import away, capped, clock, day_and_clock, number
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
-from report_orchestrator.models import ReportRun
+from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
 from report_orchestrator.services.reading.dashboard import Dashboard, read_dashboard
 from report_orchestrator.services.reading.day import HOUR, Hour
@@ -57,6 +57,9 @@ class Board:
     verdict: Sign
     sentence: str
     concerns: list[Concern]
+    quiet: str
+    paused: str
+    paused_address: str | None
     cards: list[Card]
     day: SafeString
     day_summary: str
@@ -65,6 +68,8 @@ class Board:
     ahead_summary: str
     flight: list[Line]
     limits: list[Line]
+    pause_all: str | None
+    """Where everything is paused; None for whoever may not, and while it is."""
 
 
 def board(reader: Reader) -> Board:
@@ -79,10 +84,19 @@ def board(reader: Reader) -> Board:
         get_settings(),
         report_model=get_ports().reports.label,
     )
+    return board_of(found, reader)
+
+
+def board_of(found: Dashboard, reader: Reader) -> Board:
+    """A picture as the template shows it."""
     health = cards(found)
     troubles = concerns(found, reader)
+    tone = _verdict(health, troubles)
     return Board(
-        verdict=VERDICTS[_verdict(health, troubles)],
+        verdict=VERDICTS[tone],
+        quiet=_quiet(found, tone),
+        paused=_paused(found),
+        paused_address=reader.list_address(ReportSchedule, condition="paused"),
         sentence=sentence(found),
         concerns=troubles,
         cards=health,
@@ -97,12 +111,33 @@ def board(reader: Reader) -> Board:
         ahead_summary=_ahead_summary(found),
         flight=_flight(found, reader),
         limits=_limits(found),
+        pause_all=None if found.pause else reader.all_address("pause_all"),
     )
 
 
 def _verdict(health: list[Card], troubles: list[Concern]) -> Tone:
     tones = {card.sign.tone for card in health} | {concern.sign.tone for concern in troubles}
     return "bad" if "bad" in tones else "warn" if "warn" in tones else "good"
+
+
+def _quiet(found: Dashboard, tone: Tone) -> str:
+    """What is said where no run and no report needs a person."""
+    if tone != "good":
+        return gettext(
+            "No run failed in the last 24 hours, and no report is late. What is not well stands above."
+        )
+    if found.paused:
+        return gettext("Nothing. No run failed in the last 24 hours, and no report is late.")
+    return gettext("Nothing. No run failed in the last 24 hours, no report is late, and none is paused.")
+
+
+def _paused(found: Dashboard) -> str:
+    """Reports that were paused one by one: somebody meant it, so it is no concern, and must not be forgotten either."""
+    if not found.paused:
+        return ""
+    return ngettext(
+        "{count} report is paused by a person.", "{count} reports are paused by a person.", found.paused
+    ).format(count=number(found.paused))
 
 
 def sentence(found: Dashboard) -> str:
@@ -117,12 +152,14 @@ def _failed(found: Dashboard) -> str:
     if not count:
         return ""
     shown = capped(count, is_capped=found.stopped.is_capped)
-    return gettext("{count} failed").format(count=shown)
+    return gettext("{count} failed in the last 24 hours").format(count=shown)
 
 
 def _late(found: Dashboard) -> str:
     if not found.ahead.late:
         return ""
+    if found.pause is not None:
+        return gettext("{count} held back").format(count=number(found.ahead.late))
     return gettext("{count} late").format(count=number(found.ahead.late))
 
 

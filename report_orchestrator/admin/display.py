@@ -13,6 +13,7 @@ from django.utils.dateformat import format as format_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext
 
 from report_orchestrator.domain.runs import Status, StepResult
 from report_orchestrator.models import ScheduleState
@@ -64,7 +65,7 @@ def signed(signs: Mapping[str, Sign], value: str, word: object) -> SafeString:
     """A value's word behind its sign. Values of a newer version, after a step back, get a question mark."""
     sign = signs.get(value, _UNKNOWN)
     return format_html(
-        '<span class="ro-sign ro-{}"><span aria-hidden="true">{}</span> {}</span>',
+        '<span class="ro-sign ro-{}"><span aria-hidden="true">{}</span>&nbsp;{}</span>',
         sign.tone,
         sign.glyph,
         word,
@@ -73,12 +74,19 @@ def signed(signs: Mapping[str, Sign], value: str, word: object) -> SafeString:
 
 def instant(value: datetime | None) -> str:
     """An instant to the second, in the reader's zone, which it names."""
+    return _instant(value, "Y-m-d H:i:s T")
+
+
+def minute(value: datetime | None) -> str:
+    """An instant to the minute, for the times that a cron names."""
+    return _instant(value, "Y-m-d H:i T")
+
+
+def _instant(value: datetime | None, form: str) -> str:
     if value is None:
         return NOTHING
     local = timezone.localtime(value) if timezone.is_aware(value) else value
-    return format_html(
-        '<time datetime="{}">{}</time>', value.isoformat(), format_date(local, "Y-m-d H:i:s T")
-    )
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), format_date(local, form))
 
 
 def duration(span: timedelta) -> str:
@@ -107,6 +115,15 @@ def long_text(text: str) -> str:
     return format_html('<div class="ro-text">{}</div>', text) if text else NOTHING
 
 
+def recorded(error: str) -> SafeString:
+    """An error's own text, named as what it is: a record, in English in every language."""
+    return format_html(
+        '<div class="ro-recorded"><span class="ro-label">{}</span> <span class="ro-text" lang="en">{}</span></div>',
+        gettext("As recorded:"),
+        error,
+    )
+
+
 def code(text: object) -> str:
     """A text that a person copies: a key, a hash, a place."""
     return format_html("<code>{}</code>", text) if text not in {None, ""} else NOTHING
@@ -115,7 +132,12 @@ def code(text: object) -> str:
 def pretty_json(value: object) -> SafeString:
     """JSON in lines. Letters of any script stay readable."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre class="ro-code">{}</pre>', text)
+    return preformatted(text)
+
+
+def preformatted(text: str) -> SafeString:
+    """A text as it stands, which whoever has no mouse can scroll too."""
+    return format_html('<pre class="ro-code" tabindex="0">{}</pre>', text)
 
 
 def folded(summary: object, content: SafeString) -> SafeString:

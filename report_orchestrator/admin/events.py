@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from report_orchestrator.admin.display import instant
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import Intervention, ReportRun, RunStep
 
@@ -41,6 +42,11 @@ class Line:
         if self.event in {"run_failed", "run_timed_out"}:
             return "bad"
         return "warn" if self.event in {"run_rescued", "step_retried", "run_handed_back"} else "quiet"
+
+    @property
+    def when(self) -> str:
+        """The instant in the reader's zone."""
+        return instant(self.at)
 
     @property
     def told(self) -> str:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib.admin import SimpleListFilter
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.admin.addresses import may_view_runs
+from report_orchestrator.admin.causes import cause_in_words
 from report_orchestrator.admin.settings_in_force import settings_for
-from report_orchestrator.admin.words import cause_in_words
 from report_orchestrator.domain.runs import ENDED, LIVE, RETRYABLE_BY_PERSON, Status
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
@@ -168,9 +170,11 @@ class ConditionFilter(SimpleListFilter):
     title = _("condition")
     parameter_name = "condition"
 
+    OF_RUNS = frozenset({"failing", "flaky", "never_run"})
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
-        """The conditions, the most urgent first."""
-        return [
+        """The conditions, the most urgent first; those that tell of runs are for whoever may see runs."""
+        conditions: Lookups = [
             ("late", _("late")),
             ("failing", _("failed in the last 24 hours")),
             ("flaky", _("flaky: fails and succeeds in turn")),
@@ -178,10 +182,14 @@ class ConditionFilter(SimpleListFilter):
             ("invalid", _("invalid: cannot run as it is defined")),
             ("paused", _("paused")),
         ]
+        return [one for one in conditions if may_view_runs(request) or one[0] not in self.OF_RUNS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ReportSchedule]) -> QuerySet[ReportSchedule]:
         """The reports of which that is so."""
-        chosen = CONDITIONS.get(self.value() or "")
+        name = self.value() or ""
+        if name in self.OF_RUNS and not may_view_runs(request):
+            raise PermissionDenied
+        chosen = CONDITIONS.get(name)
         return queryset if chosen is None else chosen(queryset, datetime.now(UTC), settings_for(request))
 
 

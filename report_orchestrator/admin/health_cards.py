@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext
 
@@ -34,19 +34,17 @@ def cards(found: Dashboard) -> list[Card]:
 
 
 def _scheduler(found: Dashboard) -> Card:
-    if found.pause is not None:
-        return Card(
-            name=gettext("Scheduler"),
-            sign=WARN,
-            word=gettext("paused"),
-            detail=gettext("by a person, for all reports"),
-        )
-    return _heard(
+    """A pause stops no tick, so a scheduler that is silent is told while all reports are paused, too."""
+    card = _heard(
         gettext("Scheduler"),
         found.scheduler,
         found,
         gettext("Restart qcluster: nobody decides what is due."),
     )
+    if found.pause is None or card.sign is not GOOD:
+        return card
+    by = gettext("by a person, for all reports")
+    return replace(card, sign=WARN, word=gettext("paused"), detail=f"{by}; {card.detail}")
 
 
 def _workers(found: Dashboard) -> Card:
@@ -91,6 +89,8 @@ def _fireant(found: Dashboard) -> Card:
             word=gettext("shaky"),
             detail=gettext("{count} failures in a row").format(count=number(circuit.failures)),
         )
+    if found.work.delivered_at is None and not found.flight.jobs_in_fireant:
+        return Card(name=name, sign=UNKNOWN, word=gettext("not known"), detail=gettext("not asked yet"))
     return Card(name=name, sign=GOOD, word=gettext("answers"), detail=gettext("as far as is known"))
 
 

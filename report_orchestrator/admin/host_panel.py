@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import Model
 from django.forms import Media
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -38,7 +38,6 @@ class ReportRunsMixin(HostAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or not _may_see(request):
             return fieldsets
-        setattr(obj, _REQUEST, request)  # the panel's field is given the report and nothing else
         return [*fieldsets, (_("Runs"), {"fields": ("report_runs",)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -48,6 +47,23 @@ class ReportRunsMixin(HostAdmin):
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """The host's own, without the panel, which has a part of the page to itself."""
         return [name for name in super().get_fields(request, obj) if name != "report_runs"]
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """The page, drawn when nothing is saved any more: only here does the report carry the request.
+
+        The panel's field is given the report and nothing else, and whoever hears of a save may copy or pickle the report.
+        """
+        if obj is not None:
+            setattr(obj, _REQUEST, request)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     @property
     def media(self) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -13,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from report_orchestrator.admin.addresses import list_address, page_address
 from report_orchestrator.admin.display import NOTHING
 from report_orchestrator.admin.paging import CappedPaginator
 
@@ -61,14 +61,18 @@ class ReadOnlyAdmin(ModelAdmin[M]):
             raise PermissionDenied
 
     def link_to_page(self, model: type[Model], pk: object, text: object) -> SafeString:
-        """A link to one row's page."""
-        return format_html('<a href="{}">{}</a>', self._address(model, "change", pk), text)
+        """A link to one row's page; the text alone where this AdminSite has no such page."""
+        return linked(page_address(model, self.admin_site.name, pk), text)
 
     def link_to_list(self, model: type[Model], text: object, **filters: object) -> SafeString:
-        """A link to a filtered list."""
-        address = f"{self._address(model, 'changelist')}?{urlencode(filters)}"
-        return format_html('<a href="{}">{}</a>', address, text)
+        """A link to a filtered list; the text alone where this AdminSite has no such list."""
+        return linked(list_address(model, self.admin_site.name, **filters), text)
 
     def _address(self, model: type[Model], page: str, *args: Any) -> str:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
         return reverse(name, args=args, current_app=self.admin_site.name)
+
+
+def linked(address: str | None, text: object) -> SafeString:
+    """A link, or the text alone where there is no address."""
+    return format_html("{}", text) if address is None else format_html('<a href="{}">{}</a>', address, text)

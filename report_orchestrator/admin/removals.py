@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 
 from report_orchestrator.admin.act_forms import ReasonForm
+from report_orchestrator.admin.display import instant
 from report_orchestrator.admin.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.working import BATCH
 from report_orchestrator.exceptions import OrchestratorError
@@ -96,7 +97,7 @@ class RemovalsAdmin(ReadOnlyAdmin[ReportChange]):
         ill = ReportSchedule.objects.filter(state=ScheduleState.QUARANTINED).order_by("name", "pk")
         quarantined = list(ill[: SHOWN + 1])
         return {
-            "discovered_at": mark.marked_at,
+            "discovered_at": instant(mark.marked_at) if mark.marked_at else "",
             "examined": mark.detail.get("examined"),
             "held_removals": mark.detail.get("held_removals", 0),
             "may_accept": request.user.has_perm(PERMISSION),

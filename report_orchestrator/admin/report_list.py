@@ -18,7 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.addresses import host_address
+from report_orchestrator.admin.addresses import host_address, may_view_runs
+from report_orchestrator.admin.causes import cause_in_words
 from report_orchestrator.admin.charts import Look, sparkline
 from report_orchestrator.admin.display import (
     NOTHING,
@@ -27,14 +28,15 @@ from report_orchestrator.admin.display import (
     Sign,
     code,
     duration,
-    instant,
+    minute,
     signed,
 )
 from report_orchestrator.admin.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.settings_in_force import settings_for
-from report_orchestrator.admin.words import away, cause_in_words, cron_in_words
+from report_orchestrator.admin.words import away, cron_in_words
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.runs import STATUS_LABELS
+from report_orchestrator.services.pausing import all_are_paused
 from report_orchestrator.services.reading.conditions import found_once
 from report_orchestrator.services.reading.day import Fate
 from report_orchestrator.services.reading.forecast import patience
@@ -47,6 +49,7 @@ LOOKS: Mapping[Fate, Look] = {
     "skipped": "quiet",
     "under_way": "busy",
 }
+OF_RUNS = frozenset({"spark", "last_time", "typical"})
 PAUSED = {"paused": Sign("=", "warn")}
 SHORT_STATES = {
     ScheduleState.UNSCHEDULED: _("no cron"),
@@ -62,6 +65,7 @@ class Seen:
 
     now: datetime
     patience: timedelta
+    all_are_paused: bool
     past: Sequence[PastRun] = field(default=())
     host: str | None = None
 
@@ -69,14 +73,30 @@ class Seen:
 class ReportList(ReadOnlyAdmin[ReportSchedule]):
     """The list's columns."""
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """The columns; those that tell of runs are for whoever may see runs."""
+        columns = super().get_list_display(request)
+        return columns if may_view_runs(request) else [one for one in columns if one not in OF_RUNS]
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """With the last runs of the rows on this page, in one query."""
         changelist = super().get_changelist_instance(request)
         rows: list[ReportSchedule] = list(changelist.result_list)
-        past = last_runs_of([row.pk for row in rows])
+        past = last_runs_of([row.pk for row in rows]) if may_view_runs(request) else {}
         now, bound = datetime.now(UTC), patience(settings_for(request))
+        pause = (
+            all_are_paused()
+            if any(row.next_run_at and row.next_run_at < now - bound for row in rows)
+            else False
+        )
         for row in rows:
-            seen = Seen(now=now, patience=bound, past=past.get(row.pk, ()), host=self.host_page(row, request))
+            seen = Seen(
+                now=now,
+                patience=bound,
+                all_are_paused=pause,
+                past=past.get(row.pk, ()),
+                host=self.host_page(row, request),
+            )
             setattr(row, "seen", seen)  # noqa: B010 - a row of a list, not a field of the model
         return changelist
 
@@ -154,18 +174,19 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
 
     @admin.display(description=_("next run"), ordering="next_run_at")
     def next_time(self, schedule: ReportSchedule) -> str:
-        """When it is due next, or since when it is overdue."""
+        """When it is due next, since when it is overdue, or since when a pause of all reports holds it back."""
         due, seen = schedule.next_run_at, _seen(schedule)
         if due is None:
             return NOTHING
         if due < seen.now - seen.patience:
             return format_html(
-                '<span class="ro-overdue"><span aria-hidden="true">!</span> {}</span> {}<span class="ro-sub">{}</span>',
-                gettext("overdue since"),
-                instant(due),
+                '<span class="{}"><span aria-hidden="true">!</span> {}</span> {}<span class="ro-sub">{}</span>',
+                "ro-held-back" if seen.all_are_paused else "ro-overdue",
+                gettext("held back since") if seen.all_are_paused else gettext("overdue since"),
+                minute(due),
                 away(due, seen.now),
             )
-        return format_html('{}<span class="ro-sub">{}</span>', instant(due), away(due, seen.now))
+        return format_html('{}<span class="ro-sub">{}</span>', minute(due), away(due, seen.now))
 
     @admin.display(description=_("typical duration"))
     def typical(self, schedule: ReportSchedule) -> str:

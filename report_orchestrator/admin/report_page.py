@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.addresses import list_address, page_address
+from report_orchestrator.admin.addresses import Reader
 from report_orchestrator.admin.answers import Answer, answer
 from report_orchestrator.admin.calendar_chart import calendar, summary
 from report_orchestrator.admin.charts import Bar, Part, bars, swatch, table_of
@@ -97,8 +97,8 @@ class Page:
     legend: list[tuple[SafeString, str]]
     rules: list[RuleRow]
     changes: list[ChangeRow]
-    runs_address: str | None
-    changes_address: str | None
+    shows_runs: bool
+    shows_changes: bool
 
 
 class ReportPage(ReadOnlyAdmin[ReportSchedule]):
@@ -110,14 +110,16 @@ class ReportPage(ReadOnlyAdmin[ReportSchedule]):
         """The report's page, with its story before the facts."""
         schedule: ReportSchedule = context["original"]
         story = read_report(schedule, datetime.now(UTC))
-        page = page_of(story, self.admin_site.name)
+        page = page_of(story, Reader(user=request.user, site_name=self.admin_site.name))
         return super().render_change_form(request, {**context, "story": page}, *args, **kwargs)
 
 
-def page_of(story: ReportStory, site_name: str) -> Page:
-    """The story in words and pictures."""
+def page_of(story: ReportStory, reader: Reader) -> Page:
+    """The story in words and pictures: how it went for whoever may see runs, and its changes for whoever may see those."""
+    shows_runs, shows_changes = reader.may_view(ReportRun), reader.may_view(ReportChange)
+    if not shows_runs:
+        story = replace(story, live=None, past=(), days={})
     typical = typical_duration(story.past)
-    pk = story.schedule.pk
     return Page(
         answer=answer(story),
         zone=str(story.zone),
@@ -133,9 +135,9 @@ def page_of(story: ReportStory, site_name: str) -> Page:
             (swatch("busy"), gettext("… under way")),
         ],
         rules=[_rule(rule) for rule in story.rules],
-        changes=[_change(change, site_name) for change in story.changes],
-        runs_address=list_address(ReportRun, site_name, report=pk),
-        changes_address=list_address(ReportChange, site_name, report=pk),
+        changes=[_change(change, reader) for change in story.changes] if shows_changes else [],
+        shows_runs=shows_runs,
+        shows_changes=shows_changes,
     )
 
 
@@ -208,11 +210,11 @@ def _rule(rule: Rule) -> RuleRow:
     )
 
 
-def _change(change: ReportChange, site_name: str) -> ChangeRow:
+def _change(change: ReportChange, reader: Reader) -> ChangeRow:
     return ChangeRow(
         at=instant(change.noticed_at),
         kind=str(change.get_kind_display()),
         difference=in_one_line(change),
         source=str(change.get_source_display()),
-        address=page_address(ReportChange, site_name, change.pk),
+        address=reader.page_address(ReportChange, change.pk),
     )

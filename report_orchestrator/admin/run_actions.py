@@ -63,11 +63,11 @@ class RunActions(ActingAdmin[ReportRun]):
         """The runs that an address names, one by one or by their cause: `error_code`, `step`, and `ended` as in the list."""
         if "error_code" not in request.GET:
             return super().asked_for(request)
-        alike = ReportRun.objects.filter(
+        alike = self.get_queryset(request).filter(
             status__in=sorted(RETRYABLE_BY_PERSON),
             error_code=request.GET["error_code"],
             step=request.GET.get("step", ""),
         )
         if span := LatelyFilter.SPANS.get(request.GET.get("ended", "")):
             alike = alike.filter(ended_at__gte=datetime.now(UTC) - span)
-        return list(alike.order_by("pk").values_list("pk", flat=True)[:AT_MOST])
+        return list(alike.order_by("pk").values_list("pk", flat=True)[: AT_MOST + 1])

@@ -9,7 +9,7 @@ from report_orchestrator.admin.acts import Act, Asked
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Step, resumes_at
 from report_orchestrator.models import ReportRun
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
-from report_orchestrator.services.intervention import cancel_run, retry_run
+from report_orchestrator.services.intervention import cancel_run, retry_run, standing
 
 STATUS_WORDS = {status.value: label for status, label in STATUS_LABELS.items()}
 ON_HOLD = "submission_unknown"
@@ -56,6 +56,10 @@ class Retry(Act[ReportRun]):
                 reference=run.client_reference
             )
         return told
+
+    def version_of(self, run: ReportRun) -> int:
+        """Every write to a run that has failed is somebody's."""
+        return run.version
 
     def do(self, run: ReportRun, asked: Asked) -> None:
         """Queues it anew, unless it has moved on since it was seen."""
@@ -108,9 +112,14 @@ class Cancel(Act[ReportRun]):
             return gettext("ends; its job {job} goes on in Fireant").format(job=run.fireant_job_id)
         return gettext("ends at the step “{step}”").format(step=run.get_step_display())
 
+    def version_of(self, run: ReportRun) -> int:
+        """What the effect speaks of: a run under way is written all the time, and may be canceled all the same."""
+        return standing(run)
+
     def do(self, run: ReportRun, asked: Asked) -> None:
-        """Ends it."""
-        cancel_run(run.pk, actor=asked.actor, ports=asked.ports, reason=asked.reason)
+        """Ends it, unless it stands elsewhere, or has another job, than was seen."""
+        seen = asked.seen.get(run.pk)
+        cancel_run(run.pk, actor=asked.actor, ports=asked.ports, reason=asked.reason, seen=seen)
 
 
 RUN_ACTS: tuple[Act[ReportRun], ...] = (Retry(), Release(), Cancel())

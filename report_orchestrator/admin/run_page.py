@@ -9,11 +9,14 @@ from django.utils.formats import number_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.display import NOTHING, code, folded, instant, pretty_json
-from report_orchestrator.admin.masking import without_secrets
+from report_orchestrator.admin.display import NOTHING, code, folded, instant, preformatted
+from report_orchestrator.admin.masking import beginning_without_secrets
 from report_orchestrator.admin.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.story import what_happened, what_happens_next, what_to_do
 from report_orchestrator.models import ReportRun
+
+PAYLOAD_SHOWN = 32 * 1024
+"""Characters, however many events were sent."""
 
 
 class RunPage(ReadOnlyAdmin[ReportRun]):
@@ -135,8 +138,10 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
 
     @admin.display(description=_("payload"))
     def sent(self, run: ReportRun) -> str:
-        """The payload, folded."""
+        """The payload, folded: its beginning where it is long."""
         try:
-            return folded(_("Show the payload"), pretty_json(without_secrets(run.payload.body)))
+            text, is_cut = beginning_without_secrets(run.payload.body, PAYLOAD_SHOWN)
         except ObjectDoesNotExist:
             return NOTHING
+        summary = _("Show the beginning of the payload") if is_cut else _("Show the payload")
+        return folded(summary, preformatted(text))

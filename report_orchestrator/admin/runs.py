@@ -23,7 +23,7 @@ from report_orchestrator.admin.filters import (
 from report_orchestrator.admin.preview import PreviewAdmin
 from report_orchestrator.admin.run_actions import RunActions
 from report_orchestrator.admin.run_page import RunPage
-from report_orchestrator.admin.searching import runs_matching
+from report_orchestrator.admin.searching import reports_named, runs_matching, say_if_too_wide
 from report_orchestrator.admin.strips import strips
 from report_orchestrator.admin.timeline import timeline
 from report_orchestrator.domain.runs import Status
@@ -74,7 +74,11 @@ class ReportRunAdmin(RunActions, PreviewAdmin, RunPage):
     ) -> tuple[QuerySet[ReportRun], bool]:
         """Looks among indexed columns only. A run appears once, so nothing has to be made distinct."""
         term = search_term.strip()
-        return (queryset.filter(runs_matching(term)) if term else queryset), False
+        if not term:
+            return queryset, False
+        named = reports_named(term)
+        say_if_too_wide(request, named)
+        return queryset.filter(runs_matching(term, named)), False
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -84,13 +84,15 @@ class ScheduleActions(ActingAdmin[ReportSchedule]):
         return made
 
     def _checked(self, request: HttpRequest, keys: list[int]) -> HttpResponse:
-        rows = ReportSchedule.objects.filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")
+        rows = self.get_queryset(request).filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("What the crons mean"),
             "opts": self.opts,
             "media": self.media,
-            "checks": [checked(row, get_ports().clock()) for row in rows],
+            "checks": [
+                checked(row, get_ports().clock()) for row in rows if self.has_view_permission(request, row)
+            ],
             "cut_at": CHECKED_AT_MOST if len(keys) > CHECKED_AT_MOST else 0,
             "back": self._back(request, request.get_full_path() if request.method == "POST" else "", keys),
         }

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.display import NOTHING, code, instant, long_text
 from report_orchestrator.admin.filters import ConditionFilter, ProblemFilter
+from report_orchestrator.admin.pause_of_all import PauseOfAll
 from report_orchestrator.admin.report_list import ReportList, zone_in_words
 from report_orchestrator.admin.report_page import ReportPage
 from report_orchestrator.admin.schedule_actions import ScheduleActions
@@ -17,7 +18,7 @@ from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(ScheduleActions, ReportPage, ReportList):
+class ReportScheduleAdmin(PauseOfAll, ScheduleActions, ReportPage, ReportList):
     """Every report that discovery has seen, those that are gone included."""
 
     list_display = (

@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.display import elapsed, instant
+from report_orchestrator.admin.causes import advice_for, cause_in_words
+from report_orchestrator.admin.display import elapsed, instant, recorded
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.models import ReportRun
 
@@ -48,7 +49,7 @@ NEXT: Mapping[str, _StrPromise] = {
 
 def what_happened(run: ReportRun) -> SafeString:
     """How the run was opened, how it went, and where it stands."""
-    lines = [_told(OPENED[run.trigger], run), _told(REACHED[run.status], run), *_incidents(run)]
+    lines = [_told(OPENED[run.trigger], run), _told(REACHED[run.status], run), *_cause(run), *_incidents(run)]
     return format_html_join("", "<p>{}</p>", ((line,) for line in lines))
 
 
@@ -58,23 +59,33 @@ def what_happens_next(run: ReportRun) -> SafeString:
 
 
 def what_to_do(run: ReportRun) -> SafeString:
-    """The error's own advice, or that nobody has to do anything."""
+    """What helps against the cause, or that nobody has to do anything; then the error as it was recorded."""
     warning = _twice(run) if run.possibly_submitted_twice else ""
-    return format_html_join(
+    lines = format_html_join(
         "", '<p class="ro-text">{}</p>', ((line,) for line in (_advice(run), warning) if line)
     )
+    return lines + recorded(run.error) if run.error else lines
 
 
 def _advice(run: ReportRun) -> str:
-    if run.error and not run.has_ended:
-        return gettext("Nothing: it goes on by itself. The last error was: {error}").format(error=run.error)
-    return run.error or gettext("Nothing.")
+    if not run.error:
+        return gettext("Nothing.")
+    if not run.has_ended:
+        return gettext("Nothing: it goes on by itself.")
+    return advice_for(run.error_code)
 
 
 def _twice(run: ReportRun) -> str:
     return gettext(
         "Fireant may have this job twice: a worker was lost while it sent it. Look in Fireant for reference {reference}."
     ).format(reference=run.client_reference)
+
+
+def _cause(run: ReportRun) -> list[str]:
+    if not run.error_code:
+        return []
+    told = gettext("The cause: {cause}.") if run.has_ended else gettext("The last error: {cause}.")
+    return [told.format(cause=cause_in_words(run.error_code))]
 
 
 def _incidents(run: ReportRun) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.safestring import SafeString
 
+from report_orchestrator.admin.causes import cause_in_words
 from report_orchestrator.admin.display import RESULT_SIGNS, elapsed, instant, pretty_json, signed
 from report_orchestrator.admin.masking import without_secrets
 from report_orchestrator.domain.runs import StepResult
@@ -25,6 +26,7 @@ class Entry:
     started: str
     took: str
     learned: str
+    cause: str
     error: str
     traceback: str
 
@@ -43,6 +45,7 @@ def _entry(attempt: RunStep) -> Entry:
         started=instant(attempt.started_at),
         took=elapsed(attempt.started_at if open_or_ended else None, attempt.ended_at),
         learned=pretty_json(without_secrets(attempt.metadata)) if attempt.metadata else "",
+        cause=cause_in_words(attempt.error_code) if attempt.error_code else "",
         error=attempt.error,
         traceback=attempt.traceback,
     )

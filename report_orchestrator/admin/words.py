@@ -1,26 +1,20 @@
-"""Short words for spans, clocks and causes, in the reader's language and zone."""
+"""Short words for spans, clocks and crons, in the reader's language and zone."""
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
 from django.utils.dates import MONTHS, WEEKDAYS
 from django.utils.formats import number_format
 from django.utils.translation import get_language, gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.domain.cron import parse_cron
 from report_orchestrator.domain.cron_words import in_words
 from report_orchestrator.exceptions import InvalidCronError
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
 
 DAY = timedelta(days=1)
 _CALENDAR_NAMES = {
@@ -28,44 +22,6 @@ _CALENDAR_NAMES = {
     **{calendar.month_name[number]: name for number, name in MONTHS.items()},
 }
 _NAMES_IN_ENGLISH = re.compile(rf"\b({'|'.join(_CALENDAR_NAMES)})\b")
-
-CAUSE_WORDS: Mapping[str, _StrPromise] = {
-    "fireant_unreachable": _("Fireant cannot be reached"),
-    "fireant_no_answer": _("no answer from Fireant"),
-    "fireant_job_failed": _("the job failed in Fireant"),
-    "job_unknown": _("Fireant does not know the job"),
-    "malformed_answer": _("Fireant's answer cannot be read"),
-    "no_job_id": _("Fireant gave no job id"),
-    "no_result": _("Fireant gave no result"),
-    "result_cut_short": _("the result was cut short"),
-    "result_too_large": _("the result is too large"),
-    "submission_unknown": _("unknown whether it was submitted"),
-    "submission_failed": _("the submission failed"),
-    "poll_attempts_used_up": _("Fireant did not finish in time"),
-    "payload_missing": _("the payload is lost"),
-    "invalid_payload": _("the payload cannot be built"),
-    "unexpected": _("an unexpected error"),
-    "unstorable": _("the result cannot be stored"),
-    "no_event_group": _("no event group"),
-    "empty_event_group": _("an empty event group"),
-    "unknown_event_type": _("an unknown kind of event"),
-    "mixed_event_types": _("events of different kinds"),
-    "invalid_cron": _("a cron that cannot be read"),
-    "invalid_timezone": _("a time zone that does not exist"),
-    "report_not_found": _("the report is gone"),
-    "disabled": _("the report is disabled"),
-}
-_ANSWERED = re.compile(r"(fireant|entra|onelake)_(\d{3})")
-_NAMES = {"fireant": "Fireant", "entra": "Entra", "onelake": "OneLake"}
-
-
-def cause_in_words(code: str) -> str:
-    """An error code for people: `fireant_503` is "Fireant 503"."""
-    if word := CAUSE_WORDS.get(code):
-        return str(word)
-    if answered := _ANSWERED.fullmatch(code):
-        return f"{_NAMES[answered[1]]} {answered[2]}"
-    return code.replace("_", " ") or gettext("no error code")
 
 
 def number(count: int) -> str:
