@@ -26,7 +26,16 @@ pytestmark = pytest.mark.acceptance
 
 NAIVE = "tests.host.naive_settings"
 EVERYWHERE = ("instants", "naive_hosts", "clock_changes", "scheduling")
-ON_SQLITE = (*EVERYWHERE, "admin", "django_q", "host_adapters", "pruning")
+PAGES = ("acts::TestReports", "reading::TestTheSentence", "reading::TestTheReportPage", "run_page::TestLines")
+"""The tests of the admin that read a clock on a page; the others would tell nothing more here."""
+ON_SQLITE = (
+    *EVERYWHERE,
+    *(f"admin_{page}" for page in PAGES),
+    "admin",
+    "django_q",
+    "host_adapters",
+    "pruning",
+)
 ON_POSTGRES = (*EVERYWHERE, "checks", "execution")
 HOURLY = "Terrorism accumulation Europe"
 """A seeded report of every hour."""
@@ -35,8 +44,9 @@ HERE = "Asia/Kolkata"
 
 
 def run_again(modules: tuple[str, ...], database_url: str, reports_url: str) -> None:
-    """Runs modules of the integration tests in a host without time zones."""
-    files = [f"tests/integration/test_{module}.py" for module in modules]
+    """Runs modules of the integration tests, or one class of a module (`admin::TestLists`), in a host without time zones."""
+    chosen = [module.partition("::") for module in modules]
+    files = [f"tests/integration/test_{name}.py{colons}{group}" for name, colons, group in chosen]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", f"--ds={NAIVE}", *files],
         cwd=ROOT,

@@ -7,10 +7,9 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import connections
-from django.utils import timezone
 
 from report_orchestrator import tasks
 from report_orchestrator.conf import get_settings
@@ -89,7 +88,7 @@ def quiet() -> dict[str, str]:
 def due() -> dict[str, str]:
     """Ten thousand reports, or all, due at once."""
     logging.disable(logging.CRITICAL)
-    ports, settings, now = get_ports(), get_settings(), timezone.now()
+    ports, settings, now = get_ports(), get_settings(), datetime.now(UTC)
     bench = ReportSchedule.objects.filter(name__startswith="Bench")
     keys = list(bench.order_by("pk").values_list("pk", flat=True)[:DUE])
     for start in range(0, len(keys), 1000):

@@ -10,13 +10,13 @@ import logging
 import statistics
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection, reset_queries
 from django.test import Client, override_settings
 from django.urls import reverse
-from django.utils import timezone
 
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule
 
@@ -42,8 +42,9 @@ INSERT INTO report_orchestrator_reportrun
     (reference, schedule_id, report_key, report_name, trigger, triggered_by, scheduled_for, run_date, priority, in_line,
      status, step, wake_at, worker, version, attempt, failures, crashes, polls, error_code, error, modifier_key, job_kind,
      payload_digest, submission, possibly_submitted_twice, fireant_job_id, fireant_status, results_path, result_size,
-     result_sha256, created_at, started_at, ended_at)
-SELECT gen_random_uuid(), schedule, key, name, 'scheduled', '', due, due::date, 0, false, status,
+     result_sha256, result_etag, created_at, started_at, ended_at)
+SELECT gen_random_uuid(), schedule, key, name,
+       CASE n % 211 WHEN 5 THEN 'manual' WHEN 9 THEN 'backfill' ELSE 'scheduled' END, '', due, due::date, 0, false, status,
        CASE status WHEN 'failed' THEN 'external_job_submission' WHEN 'deferred' THEN 'job_completion_status'
                    WHEN 'queued' THEN 'report_data' ELSE 'results_storage' END,
        CASE WHEN status IN ('queued', 'deferred') THEN now() + interval '1 minute' END, '', 9, 1, 0, 0, 5,
@@ -52,7 +53,7 @@ SELECT gen_random_uuid(), schedule, key, name, 'scheduled', '', due, due::date, 
                    ELSE '' END,
        '2026-07-01', 'geo', md5(n::text) || md5(n::text), 1, false, n::text, 'Completed',
        CASE status WHEN 'succeeded' THEN 'report_results/' || key || '/' || due::date || '.json' ELSE '' END,
-       100000 + n, '', due + interval '10 seconds', due + interval '11 seconds',
+       100000 + n, '', '', due + interval '10 seconds', due + interval '11 seconds',
        CASE WHEN status NOT IN ('queued', 'deferred') THEN due + (60 + n % 600) * interval '1 second' END
 FROM (
     SELECT n, s.id AS schedule, s.report_key AS key, s.name AS name,
@@ -64,6 +65,22 @@ FROM (
           FROM report_orchestrator_reportschedule WHERE report_key LIKE 'bench-%') AS s
       ON s.place = 1 + n * 7 % :reports
 ) AS due_runs
+"""
+
+PAYLOADS = """
+INSERT INTO report_orchestrator_runpayload (run_id, body)
+SELECT run.id, (SELECT jsonb_build_object('name', run.report_name, 'events',
+                       jsonb_agg(jsonb_build_object('id', event, 'name', 'Windstorm ' || event, 'region', 'North Sea')))
+                FROM generate_series(1, 1000) AS event)
+FROM (SELECT id, report_name FROM report_orchestrator_reportrun ORDER BY id DESC LIMIT 500) AS run
+"""
+"""What the newest runs sent: a thousand events each."""
+
+CHANGES = """
+INSERT INTO report_orchestrator_reportchange (schedule_id, kind, before, after, source, noticed_at)
+SELECT id, CASE id % 500 WHEN 0 THEN 'removed' ELSE 'new' END, '{}', jsonb_build_object('cron', cron), 'discovery',
+       now() - id % 40000 * interval '1 minute'
+FROM report_orchestrator_reportschedule WHERE report_key LIKE 'bench-%'
 """
 
 MINUTELY = """
@@ -80,12 +97,13 @@ WHERE run.id = oldest.id
 def generate(reports: int, runs: int) -> int:
     """The rows, and the statistics that a database in use has; returns how many runs there are."""
     with connection.cursor() as cursor:
-        for statement in (SCHEDULES, RUNS):
+        for statement in (SCHEDULES, RUNS, PAYLOADS, CHANGES):
             cursor.execute(statement.replace(":reports", str(reports)).replace(":runs", str(runs)))
         cursor.execute(MINUTELY, [_busiest(), runs // 20])
         cursor.execute("VACUUM ANALYZE report_orchestrator_reportschedule")
         cursor.execute("VACUUM ANALYZE report_orchestrator_reportrun")
-    now = timezone.now()
+        cursor.execute("VACUUM ANALYZE report_orchestrator_reportchange")
+    now = datetime.now(UTC)
     for name in ("tick", "bell: report_orchestrator.tasks.tick"):
         Mark.objects.note(name, now=now)
     return ReportRun.objects.count()
@@ -142,7 +160,10 @@ def _pages() -> Mapping[str, str]:
             f"{app}_reportrun_change",
             args=[ReportRun.objects.order_by("-pk").values_list("pk", flat=True)[0]],
         ),
+        **{f"runs, {one}": f"{runs}?trigger__exact={one}" for one in ("manual", "backfill")},
         "changes": changes,
+        "changes, search": f"{changes}?q=report+777",
+        "changes, removed": f"{changes}?kind__exact=removed",
     }
 
 

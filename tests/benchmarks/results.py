@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -62,8 +63,12 @@ def _measure(
         spent = busy.spent()
         peak = _resident(cluster.pid, "VmHWM")
         seconds = _seconds_of_the_step(place)
-        curl = _curl(place)
-        upload = _curl_up(place, lake) if lake else None
+        down = _curl_down(place)
+        curl = _seconds_of(down)
+        assert down.target.stat().st_size == SIZE
+        if lake:
+            upload = _seconds_of(_curl_up(place, lake))
+            at_once = _seconds_of(down, _curl_up(place, lake))
     over = max(peak[pid] - idle[pid] for pid in peak if pid in idle)
     beside = f"{GIB:g} GiB into {store}; two cores for all"
     figures = [
@@ -81,12 +86,12 @@ def _measure(
         ),
         Figure(what="processor time, all of the run", measured=spent, beside=beside),
     ]
-    if upload:
-        both = curl + upload
+    if lake:
         figures.append(
             Figure(
-                what="throughput beside curl's, down and then up",
-                measured=f"{both / seconds:.0%}; curl up alone: {SIZE / upload / 1e6:.0f} MB/s",
+                what="throughput beside curl's, down and up",
+                measured=f"{at_once / seconds:.0%} of two at once ({SIZE / at_once / 1e6:.0f} MB/s), "
+                f"{(curl + upload) / seconds:.0%} of one after the other; up alone: {SIZE / upload / 1e6:.0f} MB/s",
                 beside=beside,
             )
         )
@@ -160,25 +165,47 @@ def _seconds_of_the_step(place: Place) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
-def _curl(place: Place) -> float:
-    """Seconds that curl takes for the same result, into a file of the same disk."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Curl:
+    """One curl: what it is told on standard input, and the file that takes what it gets."""
+
+    told: str
+    target: Path
+
+    def begun(self) -> subprocess.Popen[bytes]:
+        """The process, which has been told everything."""
+        with self.target.open("wb") as file:
+            process = subprocess.Popen(
+                ["/usr/bin/env", "curl", "-K", "-"], stdin=subprocess.PIPE, stdout=file
+            )
+        assert process.stdin is not None
+        process.stdin.write(self.told.encode())
+        process.stdin.close()
+        return process
+
+
+def _seconds_of(*curls: _Curl) -> float:
+    """Seconds until all are done that begin together."""
+    began = time.monotonic()
+    processes = [curl.begun() for curl in curls]
+    for process in processes:
+        if process.wait():
+            raise SystemExit(f"curl ended with status {process.returncode}")
+    return time.monotonic() - began
+
+
+def _curl_down(place: Place) -> _Curl:
+    """The same result, into a file of the same disk."""
     url, key = f"http://127.0.0.1:{place.fireant_port}", f"Authorization: Bearer {place.key}"
     jobs = requests.get(f"{url}/sandbox/jobs", headers={"Authorization": f"Bearer {place.key}"}, timeout=10)
-    target = place.folder / "curl.json"
-    began = time.monotonic()
-    with target.open("wb") as file:
-        subprocess.run(
-            ["/usr/bin/env", "curl", "-sf", "-H", key, f"{url}/jobs/results/{jobs.json()['jobs'][0]['id']}"],
-            stdout=file,
-            check=True,
-        )
-    seconds = time.monotonic() - began
-    assert target.stat().st_size == SIZE
-    return seconds
+    address = f"{url}/jobs/results/{jobs.json()['jobs'][0]['id']}"
+    return _Curl(
+        told=f'url = "{address}"\nheader = "{key}"\nfail\nsilent\n', target=place.folder / "curl.json"
+    )
 
 
-def _curl_up(place: Place, lake: OneLakeSandbox) -> float:
-    """Seconds that one curl takes to send the same bytes to the same lake, in the store's own pieces, over one connection."""
+def _curl_up(place: Place, lake: OneLakeSandbox) -> _Curl:
+    """The same bytes to the same lake, in the store's own pieces, over one connection."""
     made = {**lake.settings_overrides(), "FABRIC_ACCOUNT_URL": lake.url}
     token = requests.post(
         f"{lake.url}/{made['AZURE_TENANT_ID']}/oauth2/v2.0/token",
@@ -197,15 +224,14 @@ def _curl_up(place: Place, lake: OneLakeSandbox) -> float:
         f"{address}?resource=file", headers=head, verify=str(lake.ca_file), timeout=10
     ).raise_for_status()
     piece = place.folder / "piece"
-    piece.write_bytes((place.folder / "curl.json").read_bytes()[:PIECE])
+    with (place.folder / "curl.json").open("rb") as downloaded:
+        piece.write_bytes(downloaded.read(PIECE))
     each = [
         f'url = "{address}?action=append&position={position}"\nrequest = "PATCH"\nupload-file = "{piece}"\n'
         f'header = "Authorization: Bearer {token}"\nheader = "Expect:"\ncacert = "{lake.ca_file}"\nfail\nsilent\n'
         for position in range(0, SIZE, PIECE)
     ]
-    began = time.monotonic()
-    subprocess.run(["/usr/bin/env", "curl", "-K", "-"], input="next\n".join(each).encode(), check=True)
-    return time.monotonic() - began
+    return _Curl(told="next\n".join(each), target=place.folder / "curl.answers")
 
 
 @contextmanager

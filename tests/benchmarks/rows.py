@@ -6,12 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connections
 from django.db.models import F, Max, Min
-from django.utils import timezone
 
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status, Step
@@ -26,7 +25,7 @@ REPORT = "Windstorm accumulation"
 def open_runs(count: int) -> int:
     """Queued manual runs of one geo report."""
     schedule = ReportSchedule.objects.get(name=REPORT)
-    now = timezone.now()
+    now = datetime.now(UTC)
     runs = [new_run(schedule, now, now=now) for _ in range(count)]
     for run in runs:
         run.trigger = "manual"
@@ -37,7 +36,7 @@ def open_runs(count: int) -> int:
 def put_in_flight(count: int, interval: float) -> int:
     """Runs that wait for Fireant, their polls spread over one interval."""
     open_runs(count)
-    now = timezone.now()
+    now = datetime.now(UTC)
     runs = list(ReportRun.objects.filter(status=Status.QUEUED).order_by("pk"))
     for position, run in enumerate(runs):
         run.status, run.step = Status.DEFERRED.value, Step.JOB_COMPLETION_STATUS.value
@@ -69,7 +68,7 @@ def lateness(seconds: float) -> list[float]:
         waiting = ReportRun.objects.filter(status=Status.DEFERRED)
         first = waiting.aggregate(at=Min("wake_at"))["at"]
         if first is not None:
-            samples.append(max((timezone.now() - first).total_seconds(), 0.0))
+            samples.append(max((datetime.now(UTC) - first).total_seconds(), 0.0))
         time.sleep(0.5)
     return samples
 

@@ -45,6 +45,7 @@ class Demo:
             folder=self.place.folder,
             fireant_port=self.place.fireant_port,
             key=self.place.key,
+            queue=self.place.queue,
             overrides={**self.place.overrides, "DJANGO_SETTINGS_MODULE": settings},
         )
         name = settings.rsplit(".", 1)[-1]
@@ -125,6 +126,7 @@ def pages(browser: Browser, demo: Demo, address: str, signed_in: Any) -> dict[st
         "backfill": f"{APP}reportschedule/act/backfill/?ids={report}",
         "check-cron": f"{APP}reportschedule/check-cron/?ids={report}",
         "removals": f"{APP}reportchange/removals/",
+        "pause-all": f"{APP}reportschedule/pause-all/",
         "host-report": f"/admin/api/report/{demo.reports[name]}/change/",
     }
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-
-from django.utils import timezone
 
 from report_orchestrator.domain.cron import parse_cron, times_between
 from report_orchestrator.domain.runs import Status, Step, StepResult
@@ -55,23 +53,57 @@ TEMPERS = (
 )
 """Four steady ones, one of which grows slower, and a flaky one."""
 
-ERRORS: tuple[tuple[str, Step, str], ...] = (
-    (
-        "fireant_503",
-        Step.EXTERNAL_JOB_SUBMISSION,
-        "Fireant answered the submission with 503. Retry the run when Fireant is back.",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mishap:
+    """Something that goes wrong at a step. What may pass is tried again; the rest fails at once."""
+
+    code: str
+    step: Step
+    error: str
+    may_pass: bool
+
+
+ERRORS = (
+    Mishap(
+        code="fireant_503",
+        step=Step.EXTERNAL_JOB_SUBMISSION,
+        error="Fireant answered the submission with 503. It said nothing more.",
+        may_pass=True,
     ),
-    (
-        "fireant_job_failed",
-        Step.JOB_COMPLETION_STATUS,
-        "The job failed in Fireant: node 7 ran out of memory. Look at the job there, then retry the run.",
+    Mishap(
+        code="fireant_job_failed",
+        step=Step.JOB_COMPLETION_STATUS,
+        error=(
+            "Fireant job {job} of {report} failed: node 7 ran out of memory. "
+            "Correct the report if the reason lies in it, then retry the run: it is submitted anew."
+        ),
+        may_pass=False,
     ),
-    (
-        "onelake_403",
-        Step.RESULTS_STORAGE,
-        "OneLake refused the result with 403. Give the service principal the role Contributor on the workspace.",
+    Mishap(
+        code="configuration",
+        step=Step.RESULTS_STORAGE,
+        error=(
+            "OneLake refused access: 403 AuthorizationFailed, request 4d1f. Give the application of AZURE_CLIENT_ID the "
+            "Contributor role in the workspace of FABRIC_WORKSPACE_ID, and let Fabric's tenant settings admit service "
+            "principals; then retry the run."
+        ),
+        may_pass=False,
     ),
 )
+HICCUP = Mishap(
+    code="onelake_503",
+    step=Step.RESULTS_STORAGE,
+    error="OneLake cannot take the result now: 503 ServerBusy, request 77c2.",
+    may_pass=True,
+)
+"""What a run that succeeded had to try twice."""
+TRIES = 4
+"""The first, and as many retries as MAX_RETRIES has by default."""
+LENGTHS = {Step.JOB_COMPLETION_STATUS: 30, Step.RESULTS_STORAGE: 4}
+"""How long a step takes beside the others, each of which counts as one."""
+WORKED = 0.2
+"""Of the time that a step took which was tried again; the rest was waited between the attempts."""
 OUTAGE_BEGAN, OUTAGE_TOOK = timedelta(days=9, hours=5), timedelta(hours=6)
 ABSENCE_BEGAN, ABSENCE_TOOK = timedelta(days=20), timedelta(hours=30)
 TROUBLE_BEGAN = timedelta(hours=7)
@@ -79,7 +111,7 @@ TROUBLE_BEGAN = timedelta(hours=7)
 
 def fill_history(*, weeks: int = WEEKS, seed: int = 7, now: datetime | None = None) -> int:
     """Writes the past of every active report, up to now; returns how many runs it has."""
-    now = now or timezone.now()
+    now = now or datetime.now(UTC)
     luck = random.Random(seed)
     schedules = list(ReportSchedule.objects.filter(state=ScheduleState.ACTIVE).order_by("pk"))
     runs: list[ReportRun] = []
@@ -151,12 +183,14 @@ def _succeed(run: ReportRun, temper: Temper, luck: random.Random, *, minutes: fl
 
 
 def _fail(run: ReportRun, kind: int, luck: random.Random, *, minutes: float) -> ReportRun:
-    code, step, error = ERRORS[kind]
-    _end(run, Status.FAILED, step, minutes * luck.uniform(0.2, 0.9))
-    run.attempt = run.failures = 4
-    run.error_code, run.error = code, f"{error} (tried 4 times)"
-    if step is not Step.EXTERNAL_JOB_SUBMISSION:
+    mishap = ERRORS[kind]
+    _end(run, Status.FAILED, mishap.step, minutes * luck.uniform(0.2, 0.9))
+    if mishap.step is not Step.EXTERNAL_JOB_SUBMISSION:
         run.fireant_job_id = str(luck.randrange(100_000, 999_999))
+    run.attempt = TRIES if mishap.may_pass else 1
+    run.failures = run.attempt if mishap.may_pass else 0
+    told = mishap.error.format(job=run.fireant_job_id, report=run.report)
+    run.error_code, run.error = mishap.code, f"{told} (tried {TRIES} times)" if mishap.may_pass else told
     return run
 
 
@@ -172,30 +206,57 @@ def _steps(runs: Sequence[ReportRun], luck: random.Random, now: datetime) -> Ite
         if run.started_at is None or run.ended_at is None or run.created_at < now - STEPS_WITHIN:
             continue
         reached = STEPS[: STEPS.index(Step(run.step)) + 1]
-        at, share = run.started_at, (run.ended_at - run.started_at) / len(reached)
+        at = run.started_at
+        share = (run.ended_at - run.started_at) / sum(LENGTHS.get(step, 1) for step in reached)
         for step in reached:
-            yield from _attempts(run, step, at, share, is_last=step is reached[-1])
-            at += share
+            span = share * LENGTHS.get(step, 1)
+            yield from _attempts(run, step, at, span, is_last=step is reached[-1])
+            at += span
 
 
 def _attempts(
-    run: ReportRun, step: Step, at: datetime, share: timedelta, *, is_last: bool
+    run: ReportRun, step: Step, at: datetime, span: timedelta, *, is_last: bool
 ) -> Iterator[RunStep]:
+    """All of a step's attempts. The last one ends with the span; those before it waited to be tried again."""
     count = run.attempt if is_last else 1
-    for attempt in range(1, count + 1):
-        ended_well = run.status == Status.SUCCEEDED or not is_last
-        final = StepResult.COMPLETED if ended_well else StepResult.FAILED
-        result = final if attempt == count else StepResult.RETRIED
-        yield RunStep(
-            run=run,
-            step=step.value,
-            attempt=attempt,
-            result=result.value,
-            started_at=at + share * (attempt - 1) / count,
-            ended_at=at + share * attempt / count,
-            error_code="" if result is StepResult.COMPLETED else run.error_code or "fireant_503",
-            error="" if result is StepResult.COMPLETED else run.error or ERRORS[0][2],
-        )
+    ended_well = run.status == Status.SUCCEEDED or not is_last
+    worked = span * WORKED / count
+    for attempt in range(1, count):
+        began = at + (span - worked) * (attempt - 1) / (count - 1)
+        code, error = (HICCUP.code, HICCUP.error) if ended_well else (run.error_code, _once(run.error))
+        yield _attempt(run, step, attempt, StepResult.RETRIED, began, began + worked, code, error)
+    began = at if count == 1 else at + span - worked
+    if ended_well:
+        yield _attempt(run, step, count, StepResult.COMPLETED, began, at + span)
+    else:
+        yield _attempt(run, step, count, StepResult.FAILED, began, at + span, run.error_code, run.error)
+
+
+def _attempt(
+    run: ReportRun,
+    step: Step,
+    attempt: int,
+    result: StepResult,
+    began: datetime,
+    ended: datetime,
+    code: str = "",
+    error: str = "",
+) -> RunStep:
+    return RunStep(
+        run=run,
+        step=step.value,
+        attempt=attempt,
+        result=result.value,
+        started_at=began,
+        ended_at=ended,
+        error_code=code,
+        error=error,
+    )
+
+
+def _once(error: str) -> str:
+    """An error as an attempt has it that is followed by another."""
+    return error.removesuffix(f" (tried {TRIES} times)")
 
 
 def _intervene(runs: Sequence[ReportRun]) -> None:

@@ -35,6 +35,8 @@ class Place:
     folder: Path
     fireant_port: int = field(default_factory=free_port)
     key: str = field(default_factory=lambda: secrets.token_hex(16))
+    queue: str = field(default_factory=lambda: f"place-{secrets.token_hex(4)}")
+    """The queue's name: of its own, so that no other cluster on the same Redis takes its messages."""
     overrides: dict[str, str] = field(default_factory=dict)
 
     def empty(self) -> None:
@@ -54,6 +56,7 @@ class Place:
             "CACHE_DIR": str(self.folder / "cache"),
             "RESULT_ROOT": str(self.folder / "lake"),
             "Q_BROKER": "orm",
+            "Q_NAME": self.queue,
             "SCHEDULING_APPROACH": os.environ.get("SCHEDULING_APPROACH", "sensor"),
             "FIREANT_API_URL": f"http://127.0.0.1:{self.fireant_port}",
             "FIREANT_API_KEY": self.key,

@@ -155,7 +155,7 @@ def soak(ground: Ground, chance: random.Random, seconds: float) -> int:
             if ground.wires and chance.random() < 0.15:
                 hurt["cuts"] += cut_one(ground.wires, chance, cluster)
             if ground.queue is not None and chance.random() < 0.15:
-                hurt["messages lost"] += lose_messages(ground.queue)
+                hurt["messages lost"] += lose_messages(ground.queue, ground.watched.queue)
             console.print(f"{dict(hurt)}, cluster started {cluster.starts} times", end="\r")
         console.print()
         runs = settle(place, cluster)
@@ -181,9 +181,9 @@ def cut_one(wires: tuple[Wire, ...], chance: random.Random, cluster: Supervised)
     return cut
 
 
-def lose_messages(queue: redis.Redis) -> int:
+def lose_messages(queue: redis.Redis, name: str) -> int:
     """Redis forgets what waits; how many messages that were."""
-    waiting = int(queue.llen("django_q:report-orchestrator:q"))
+    waiting = int(queue.llen(f"django_q:{name}:q"))
     queue.flushdb()
     return waiting
 

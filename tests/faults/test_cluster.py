@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +22,9 @@ import psutil
 import psycopg
 import pytest
 import redis
-from django_q.signing import SignedPackage
+from django_q import core_signing as signing
+from django_q.conf import Conf
+from django_q.signing import PickleSerializer
 
 from tests.demo.place import Place
 
@@ -149,7 +151,7 @@ class Cluster:
         name = uuid4().hex
         package = {"id": name, "name": name, "func": function, "args": args, "kwargs": {}}
         options = {"started": datetime.now(UTC), "timeout": timeout, "ack_failure": True}
-        put(self.place, SignedPackage.dumps(package | options))
+        put(self.place, package | options)
 
     def mark(self) -> Path:
         """A new place for a task's mark."""
@@ -196,21 +198,22 @@ class Cluster:
         return self.await_end(GRACE + SOON)
 
 
-def put(place: Place, package: str) -> None:
-    """One message into the queue of a place."""
+def put(place: Place, message: Mapping[str, object]) -> None:
+    """One message into the queue of a place, signed with the queue's name as its cluster signs."""
+    package = signing.dumps(message, key=Conf.SECRET_KEY, salt=place.queue, serializer=PickleSerializer)
     if place.environment["Q_BROKER"] == "redis":
         with redis.Redis.from_url(place.environment["REDIS_URL"]) as client:
-            client.rpush("django_q:report-orchestrator:q", package)
+            client.rpush(f"django_q:{place.queue}:q", package)
     else:
-        insert = "INSERT INTO django_q_ormq (key, payload, lock) VALUES ('report-orchestrator', {0}, {0}) RETURNING id"
-        query(place, insert, package, datetime(2026, 1, 1, tzinfo=UTC))
+        insert = "INSERT INTO django_q_ormq (key, payload, lock) VALUES ({0}, {0}, {0}) RETURNING id"
+        query(place, insert, place.queue, package, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def waiting(place: Place) -> int:
     """How many messages no cluster has fetched."""
     if place.environment["Q_BROKER"] == "redis":
         with redis.Redis.from_url(place.environment["REDIS_URL"]) as client:
-            return int(client.llen("django_q:report-orchestrator:q"))
+            return int(client.llen(f"django_q:{place.queue}:q"))
     return query(place, "SELECT count(*) FROM django_q_ormq WHERE lock < {0}", datetime.now(UTC))
 
 
@@ -427,7 +430,7 @@ def test_run_once_does_what_waits_and_ends(sqlite_place: Place) -> None:
         assert cluster.end() == 0
     mark = cluster.mark()
     cluster.enqueue(leave_mark, str(mark))
-    with running(sqlite_place, "qcluster", "--run-once", "--name", "report-orchestrator") as cluster:
+    with running(sqlite_place, "qcluster", "--run-once", "--name", sqlite_place.queue) as cluster:
         assert cluster.await_end(SOON) == 0
     assert mark.exists()
 

@@ -268,7 +268,7 @@ def test_a_connection_that_is_not_made_in_time_has_taken_nothing(fakes: FakePort
         beside = replace(here, ports=replace(here.ports, fireant=client))
         beside.move()
         assert here.failures == [(SUBMIT, "retried", "fireant_unreachable")]
-        assert "ConnectTimeout" in here.run.error
+        assert "did not take the connection in time" in here.run.error
         here.go_on()
         assert (here.run.status, here.run.possibly_submitted_twice) == (Status.SUCCEEDED, False)
 
@@ -321,6 +321,21 @@ def test_a_submission_that_stays_without_an_answer_waits_for_a_person(
         assert (here.run.status, here.run.error_code) == (Status.FAILED, "submission_unknown")
         assert "waits for you" in here.run.error
         assert len(here.sandbox.jobs) == submits
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "code", "submits"),
+    [("resubmit", Status.SUCCEEDED, "", 2), ("hold", Status.FAILED, "submission_unknown", 1)],
+)
+def test_a_503_to_a_submission_is_waited_out_unless_a_person_is_to_decide(
+    fakes: FakePorts, policy: str, status: Status, code: str, submits: int
+) -> None:
+    with world(fakes, FIREANT_ON_UNKNOWN=policy) as here:
+        here.sandbox.faults.add("submit", "status_code", status=503)
+        here.go_on()
+        assert (here.run.status, here.run.error_code) == (status, code)
+        assert here.sandbox.requests["submit"] == submits
+        assert not here.run.possibly_submitted_twice
 
 
 def test_a_fireant_that_is_down_for_long_costs_nothing_once_the_circuit_is_open(fakes: FakePorts) -> None:

@@ -103,7 +103,7 @@ Q_WORKERS = env.int("Q_WORKERS", default=4)
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 
 Q_CLUSTER: dict[str, Any] = {
-    "name": "report-orchestrator",
+    "name": env.str("Q_NAME", default="report-orchestrator"),
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,
     "timeout": 120,  # seconds

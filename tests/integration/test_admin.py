@@ -14,11 +14,10 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import Settings as DjangoSettings
 
-from report_orchestrator.admin import paging
+from report_orchestrator.admin import paging, searching
 from report_orchestrator.admin.display import RESULT_SIGNS, STATE_SIGNS, STATUS_SIGNS, duration
 from report_orchestrator.admin.story import NEXT, OPENED, REACHED
 from report_orchestrator.domain.runs import ENDED, Status, StepResult, Trigger
@@ -188,6 +187,26 @@ class TestWhoMaySee:
             assert response.headers["Location"].startswith(reverse("admin:login"))
 
 
+class TestAWideSearch:
+    @pytest.mark.parametrize("model", [ReportRun, ReportChange])
+    def test_what_is_left_out_is_said(
+        self, viewer: Client, monkeypatch: pytest.MonkeyPatch, model: type[Model]
+    ) -> None:
+        monkeypatch.setattr(searching, "REPORTS_AT_MOST", 2)
+        rows = [make_row(model) for _ in range(3)]
+        told = "This names more than 2 reports: only the first 2 are looked through."
+
+        wide = viewer.get(address(model, "changelist"), {"q": "Report"})
+        narrow = viewer.get(address(model, "changelist"), {"q": getattr(rows[2], "schedule").report_key})  # noqa: B009
+
+        assert told in words_of(wide)
+        assert wide.context is not None
+        assert narrow.context is not None
+        assert set(wide.context["cl"].result_list) == set(rows[:2])
+        assert list(narrow.context["cl"].result_list) == rows[2:]
+        assert told not in words_of(narrow)
+
+
 class TestNobodyWrites:
     @pytest.mark.parametrize("model", MODELS)
     @pytest.mark.parametrize("as_superuser", [True, False])
@@ -247,7 +266,7 @@ class TestSpeed:
         self, viewer: Client, django_assert_max_num_queries: Any, rows: int, query: dict[str, str]
     ) -> None:
         for _ in range(rows):
-            make_run(status=Status.FAILED, created_at=timezone.now())
+            make_run(status=Status.FAILED, created_at=datetime.now(UTC))
 
         with django_assert_max_num_queries(QUERIES_AT_MOST):
             assert len(listed(viewer, ReportRun, **query)) == rows
@@ -310,8 +329,8 @@ class TestReports:
         page = text_of(viewer.get(address(ReportSchedule, "changelist")))
 
         assert f'href="{address(ReportRun, "change", last.pk)}"' in page
-        assert 'ro-bad"><span aria-hidden="true">✗</span> failed' in page
-        assert "</span> succeeded" not in page
+        assert 'ro-bad"><span aria-hidden="true">✗</span>&nbsp;failed' in page
+        assert "</span>&nbsp;succeeded" not in page
 
     def test_a_quarantined_report_says_why_and_has_no_next_run(self, viewer: Client) -> None:
         schedule = make_schedule(
@@ -383,7 +402,9 @@ class TestRuns:
         row = text_of(viewer.get(address(ReportRun, "changelist")))
         said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
-        assert f'aria-hidden="true">{STATUS_SIGNS[status].glyph}</span> {run.get_status_display()}' in row
+        assert (
+            f'aria-hidden="true">{STATUS_SIGNS[status].glyph}</span>&nbsp;{run.get_status_display()}' in row
+        )
         assert "What happens next by itself:" in said
         assert "{" not in said
 
@@ -410,7 +431,7 @@ class TestRuns:
 
         said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
-        assert "What you can do: The report has {no} events. Add one." in said
+        assert "What you can do: As recorded: The report has {no} events. Add one." in said
         assert "Nothing: the run stays as it is until a person acts." in said
         assert "This step failed once." in said
 
@@ -419,7 +440,7 @@ class TestRuns:
 
         said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
-        assert "Nothing: it goes on by itself. The last error was: Fireant answered {503}." in said
+        assert "Nothing: it goes on by itself. As recorded: Fireant answered {503}." in said
         assert "2 workers were lost at this step." in said
 
     def test_a_run_that_may_have_been_sent_twice_says_where_to_look(self, viewer: Client) -> None:
@@ -432,13 +453,13 @@ class TestRuns:
 
     def test_a_page_shows_where_the_result_is_and_how_large(self, viewer: Client) -> None:
         run = make_run(
-            results_path="report_results/42/r.json", result_size=1_234_567, result_sha256="ab" * 32
+            results_path="report_results/42/r.json", result_size=5_368_709_121, result_sha256="ab" * 32
         )
 
         said = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
         assert "report_results/42/r.json" in said
-        assert "1.2 MB (1,234,567 bytes)" in said
+        assert "5.0 GB (5,368,709,121 bytes)" in said
         assert "ab" * 32 in said
 
     def test_the_payload_is_folded_and_readable(self, viewer: Client) -> None:
@@ -462,7 +483,7 @@ class TestRuns:
 
         assert "and never ran. What happens next by itself" in said
         assert "Duration: —" in said
-        assert "What you can do: Nobody was there at its time." in said
+        assert "What you can do: As recorded: Nobody was there at its time." in said
 
     def test_the_timeline_tells_each_attempt(self, viewer: Client) -> None:
         run = make_run(status=Status.FAILED)
@@ -523,7 +544,7 @@ class TestRuns:
         by_hand = make_run(trigger=Trigger.MANUAL.value)
         storing = make_run(step="results_storage", status=Status.FAILED)
         make_run(step="results_storage", status=Status.SUCCEEDED)
-        lately = make_run(created_at=timezone.now() - timedelta(hours=3))
+        lately = make_run(created_at=datetime.now(UTC) - timedelta(hours=3))
 
         assert [by_hand] == listed(viewer, ReportRun, trigger__exact="manual")
         assert [storing] == listed(viewer, ReportRun, step="results_storage")
@@ -580,7 +601,7 @@ class TestChanges:
 
     def test_changes_of_late_filter(self, viewer: Client) -> None:
         make_change()
-        lately = make_change(noticed_at=timezone.now() - timedelta(hours=3))
+        lately = make_change(noticed_at=datetime.now(UTC) - timedelta(hours=3))
 
         assert [lately] == listed(viewer, ReportChange, noticed="day")
         assert [] == listed(viewer, ReportChange, noticed="hour")

@@ -6,17 +6,34 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from html import unescape
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.contrib.admin import AdminSite
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import OperationalError, connections, router
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from django.test import Client
-from django.urls import reverse
+from django.urls import path, reverse, reverse_lazy
 from django.utils import timezone
 
-from report_orchestrator.admin import acting, removals, working
+from report_orchestrator.admin import (
+    ReportRunAdmin,
+    ReportScheduleAdmin,
+    acting,
+    pause_of_all,
+    removals,
+    run_actions,
+    run_acts,
+    schedule_acts,
+    working,
+)
+from report_orchestrator.admin.acts import Act, versions
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import (
     Intervention,
@@ -28,6 +45,7 @@ from report_orchestrator.models import (
 )
 from report_orchestrator.services.discovery import DISCOVERY_MARK, discover
 from report_orchestrator.services.intervention import cancel_run, retry_run
+from report_orchestrator.services.pausing import ALL, all_are_paused, pause, pause_all, resume
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.integration.test_admin import make_run, make_schedule, numbers, text_of, words_of
 
@@ -43,18 +61,23 @@ PERMISSIONS = {
     "resume": "pause_reports",
     "backfill": "backfill_reports",
     "accept": "accept_removals",
+    "pause-all": "pause_reports",
+    "resume-all": "pause_reports",
 }
 ACTS = sorted(PERMISSIONS)
+EVERY_ACT: list[Act[Any]] = [*run_acts.RUN_ACTS, *schedule_acts.SCHEDULE_ACTS]
+ALL_ACTS = {act.name: act for act in EVERY_ACT}
 RUN_ACTS = {"retry", "release", "cancel"}
+OF_ALL = {"pause-all", "resume-all"}
 REASON = "Fireant was restarted"
 
 
 @pytest.fixture
 def outside(fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> FakePorts:
     """The admin's services speak to fakes, at the time that it is."""
-    fakes.clock.now = timezone.now()
+    fakes.clock.now = datetime.now(UTC)
     ports = replace(fakes.ports, reports=fakes.reports)
-    for module in (acting, removals):
+    for module in (acting, pause_of_all, removals, schedule_acts):
         monkeypatch.setattr(module, "get_ports", lambda: ports)
     return fakes
 
@@ -82,6 +105,8 @@ def fresh(row: Any) -> Any:
 def url_of(act: str) -> str:
     if act == "accept":
         return reverse("admin:report_orchestrator_reportchange_removals")
+    if act in OF_ALL:
+        return reverse(f"admin:report_orchestrator_reportschedule_{act.replace('-', '_')}")
     model = "reportrun" if act in RUN_ACTS else "reportschedule"
     return reverse(f"admin:report_orchestrator_{model}_act", args=[act])
 
@@ -100,7 +125,7 @@ def row_for(act: str) -> Any:
         case "cancel":
             return make_run(status=Status.DEFERRED)
         case "resume":
-            return make_schedule(report_model="fake.Report", paused_at=timezone.now(), next_run_at=None)
+            return make_schedule(report_model="fake.Report", paused_at=datetime.now(UTC), next_run_at=None)
         case _:
             return make_schedule(report_model="fake.Report")
 
@@ -108,7 +133,7 @@ def row_for(act: str) -> Any:
 def confirmation(act: str, *rows: Any, **changed: Any) -> dict[str, Any]:
     """What the confirmation's form sends."""
     form = {
-        "rows": ",".join(f"{row.pk}:{getattr(row, 'version', 0)}" for row in rows),
+        "rows": versions(one, rows) if (one := ALL_ACTS.get(act)) else "",
         "reason": REASON,
     }
     match act:
@@ -121,7 +146,7 @@ def confirmation(act: str, *rows: Any, **changed: Any) -> dict[str, Any]:
 
 def everything() -> dict[str, Any]:
     """All that an act could change."""
-    models = (ReportRun, ReportSchedule, Intervention, ReportChange, LogEntry)
+    models = (ReportRun, ReportSchedule, Intervention, ReportChange, LogEntry, Mark)
     return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
@@ -139,6 +164,10 @@ def prepared(act: str, fakes: FakePorts) -> tuple[str, dict[str, Any]]:
     if act == "accept":
         hold_removals(fakes)
         return "", confirmation(act) | {"rows": Mark.objects.get(name=DISCOVERY_MARK).detail["held_digest"]}
+    if act in OF_ALL:
+        if act == "resume-all":
+            Mark.objects.note(ALL, now=fakes.clock.now, detail={"actor": "joe", "reason": "Maintenance"})
+        return "", confirmation(act)
     row = row_for(act)
     return f"?ids={row.pk}", confirmation(act, row)
 
@@ -351,7 +380,7 @@ class TestRuns:
 
         said = words_of(boss.post(url_of("retry"), form, follow=True))
 
-        assert "has moved on since you looked at it: it is failed now. Nothing was done." in said
+        assert "The run has moved on since you looked at it. Nothing was done. Look at it again." in said
         assert everything() == before
 
     def test_a_run_that_ended_between_question_and_answer_is_left_alone(
@@ -366,6 +395,38 @@ class TestRuns:
 
         assert "Not done to 1: The run has ended already: “canceled”." in said
         assert everything() == before
+
+    @pytest.mark.parametrize(
+        "moved",
+        [
+            {"fireant_job_id": "J1"},
+            {"step": Step.RESULTS_STORAGE.value},
+            {"submission": 2},
+        ],
+    )
+    def test_a_run_that_stands_elsewhere_than_was_seen_is_not_canceled(
+        self, boss: Client, moved: dict[str, Any]
+    ) -> None:
+        run = row_for("cancel")
+        form = confirmation("cancel", run)
+        run.write(**moved)
+        before = everything()
+
+        said = words_of(boss.post(url_of("cancel"), form, follow=True))
+        assert "has moved on since you looked at it" in said
+        assert everything() == before
+
+        boss.post(url_of("cancel"), confirmation("cancel", fresh(run)))
+        assert fresh(run).status == Status.CANCELED
+
+    def test_a_run_that_was_only_looked_at_meanwhile_is_canceled(self, boss: Client) -> None:
+        run = row_for("cancel")
+        form = confirmation("cancel", run)
+        run.write(polls=run.polls + 1)
+
+        boss.post(url_of("cancel"), form)
+
+        assert fresh(run).status == Status.CANCELED
 
     def test_a_selection_says_what_happens_to_how_many_and_what_is_left_alone(self, boss: Client) -> None:
         failed = [row_for("retry") for _ in range(12)]
@@ -409,11 +470,93 @@ class TestRuns:
         response = boss.post(url_of("cancel"), confirmation("cancel", *runs))
 
         said = words_of(response)
-        assert "Runs canceled: 2." in said
-        assert "3 are still to be done. Confirm once more to go on." in said
-        assert "Cancel 3 runs?" in said
+        assert "Runs canceled: 1." in said
+        assert "4 are still to be done. Confirm once more to go on." in said
+        assert "Cancel 4 runs?" in said
         assert REASON in text_of(response)
-        assert ReportRun.objects.filter(status=Status.CANCELED).count() == 2
+        assert ReportRun.objects.filter(status=Status.CANCELED).count() == 1
+
+    def test_what_was_done_and_what_was_left_meet_without_a_gap(
+        self, boss: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(working, "SECONDS", 0.0)
+        monkeypatch.setattr(working, "BATCH", 2)
+        runs = [row_for("cancel") for _ in range(3)]
+        form = confirmation("cancel", *reversed(runs))
+
+        for _ in range(2):
+            asked = boss.post(url_of("cancel"), form)
+            found = re.search(r'name="rows" value="([^"]*)"', text_of(asked))
+            assert found is not None
+            form["rows"] = found[1]
+        boss.post(url_of("cancel"), form)
+
+        assert [fresh(run).status for run in runs] == 3 * [Status.CANCELED]
+        assert LogEntry.objects.count() == 3
+
+    @pytest.mark.parametrize(
+        ("error", "done"), [(OperationalError("database is locked"), 4), (RuntimeError("no idea"), 3)]
+    )
+    def test_what_was_done_is_recorded_whatever_happens_to_the_next_one(
+        self, boss: Client, error: Exception, done: int
+    ) -> None:
+        runs = [row_for("retry") for _ in range(5)]
+        boss.raise_request_exception = False
+
+        def refusing(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            if sql.startswith("UPDATE") and runs[3].pk in params:
+                raise error
+            return execute(sql, params, many, context)
+
+        with connections[router.db_for_write(ReportRun)].execute_wrapper(refusing):
+            response = boss.post(url_of("retry"), confirmation("retry", *runs))
+
+        assert ReportRun.objects.filter(status=Status.QUEUED).count() == done
+        assert LogEntry.objects.count() == Intervention.objects.count() == done
+        if isinstance(error, OperationalError):
+            said = words_of(boss.get(response.headers["Location"]))
+            assert "Runs retried: 4." in said
+            assert "Not done to 1: The database refused it (OperationalError). Nothing was done." in said
+
+    def test_refusals_that_name_their_runs_are_told_together(self, boss: Client) -> None:
+        runs = [row_for("retry") for _ in range(12)]
+        form = confirmation("retry", *runs)
+        ReportRun.objects.update(version=7)
+
+        said = words_of(boss.post(url_of("retry"), form, follow=True))
+
+        assert said.count("Not done to") == 1
+        assert "Not done to 12: The run has moved on since you looked at it." in said
+
+    def test_refusals_of_more_kinds_than_are_named_are_counted(
+        self, boss: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(acting, "NAMED", 1)
+        ended = [make_run(status=status) for status in (Status.SUCCEEDED, Status.CANCELED, Status.SKIPPED)]
+
+        said = words_of(boss.post(url_of("cancel"), confirmation("cancel", *ended), follow=True))
+
+        assert "Not done to 1: The run has ended already: “succeeded”." in said
+        assert "2 others were left alone." in said
+
+    def test_all_runs_of_one_cause_are_taken_up_to_the_bound_and_then_the_rest(
+        self, boss: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (acting, run_actions):
+            monkeypatch.setattr(module, "AT_MOST", 3)
+        runs = [row_for("retry") for _ in range(5)]
+
+        asked = boss.get(url_of("retry") + "?error_code=storage&step=results_storage&next=/admin/")
+        back = re.search(r'name="back" value="([^"]*)"', text_of(asked))
+        assert back is not None
+        assert "Only the first 3 are taken. Do it again for the others." in words_of(asked)
+        assert "Retry 3 runs?" in words_of(asked)
+
+        form = confirmation("retry", *runs[:3], back=unescape(back[1]))
+        rest = boss.post(url_of("retry"), form, follow=True)
+        assert "Runs retried: 3." in words_of(rest)
+        assert "Retry 2 runs?" in words_of(rest)
+        assert 'name="back" value="/admin/"' in text_of(rest)
 
     @pytest.mark.parametrize("runs", [1, 200])
     def test_a_confirmation_takes_few_queries_however_many_it_is_about(
@@ -432,7 +575,7 @@ class TestRuns:
         make_run(status=Status.FAILED, step=Step.REPORT_DATA.value, error_code="storage")
         long_ago = row_for("retry")
         ReportRun.objects.exclude(pk=long_ago.pk).filter(ended_at__isnull=False).update(
-            ended_at=timezone.now()
+            ended_at=datetime.now(UTC)
         )
 
         page = text_of(boss.get(url_of("retry") + "?error_code=storage&step=results_storage&ended=day"))
@@ -474,6 +617,14 @@ class TestReports:
         actor = User.objects.latest("pk").username
         assert (run.trigger, str(run.run_date), run.triggered_by) == ("manual", "2026-06-30", actor)
 
+    @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+    def test_a_run_for_a_date_that_nobody_can_have_meant_is_not_opened(self, boss: Client, day: str) -> None:
+        response = boss.post(url_of("run"), confirmation("run", row_for("run"), run_date=day))
+
+        assert response.status_code == HTTPStatus.BAD_REQUEST
+        assert "This day is more than 10 years away. Check the year." in response.content.decode()
+        assert ReportRun.objects.count() == 0
+
     def test_a_confirmation_sent_twice_opens_one_run_and_a_second_one_another(self, boss: Client) -> None:
         schedule = row_for("run")
         form = confirmation("run", schedule)
@@ -502,6 +653,29 @@ class TestReports:
         assert told in said
         assert "Yes: Run now" not in said
 
+    @pytest.mark.parametrize("act", sorted(PERMISSIONS.keys() - RUN_ACTS - OF_ALL - {"accept"}))
+    def test_a_report_of_a_former_model_is_left_alone_and_so_is_its_namesake(
+        self, boss: Client, act: str
+    ) -> None:
+        namesake = row_for(act)
+        former = make_schedule(
+            report_model="old.Report",
+            report_key=namesake.report_key,
+            paused_at=namesake.paused_at,
+            next_run_at=namesake.next_run_at,
+        )
+        before = everything()
+        page = text_of(boss.get(reverse("admin:report_orchestrator_reportschedule_change", args=[former.pk])))
+
+        asked = words_of(boss.get(url_of(act) + f"?ids={former.pk}"))
+        told = words_of(boss.post(url_of(act), confirmation(act, former), follow=True))
+
+        why = "The report belongs to “old.Report”, which the setting REPORT_MODEL no longer names."
+        assert url_of(act) not in page
+        assert why in asked
+        assert f"Not done to 1: {why}" in told
+        assert everything() == before
+
     def test_pausing_and_resuming_say_who_and_why(self, boss: Client) -> None:
         schedule = row_for("pause")
 
@@ -510,8 +684,32 @@ class TestReports:
         asked = words_of(boss.get(url_of("resume") + f"?ids={schedule.pk}"))
         assert f"was paused by {User.objects.latest('pk').username}: {REASON}" in asked
 
-        boss.post(url_of("resume"), confirmation("resume", schedule))
+        boss.post(url_of("resume"), confirmation("resume", fresh(schedule)))
         assert fresh(schedule).paused_at is None
+
+    def test_resuming_one_report_says_that_all_are_paused(self, boss: Client, outside: FakePorts) -> None:
+        address = url_of("resume") + f"?ids={row_for('resume').pk}"
+        told = "All reports are paused as well: no time opens a run until that is lifted, too."
+        assert told not in words_of(boss.get(address))
+
+        pause_all(actor="ann", reason="audit", ports=outside.ports)
+
+        assert told in words_of(boss.get(address))
+
+    def test_the_pause_of_another_is_not_lifted_by_who_saw_an_earlier_one(
+        self, boss: Client, outside: FakePorts
+    ) -> None:
+        schedule = row_for("resume")
+        form = confirmation("resume", schedule)
+        resume([schedule.report_key], actor="ann", ports=outside.ports)
+        outside.clock.advance(seconds=1)
+        pause([schedule.report_key], actor="ben", reason="legal hold", ports=outside.ports)
+        before = everything()
+
+        said = words_of(boss.post(url_of("resume"), form, follow=True))
+
+        assert "was resumed or paused anew since you looked at it. Nothing was changed." in said
+        assert everything() == before
 
     def test_a_backfill_shows_its_times_before_it_opens_them(self, boss: Client) -> None:
         schedule = row_for("backfill")
@@ -519,15 +717,38 @@ class TestReports:
 
         said = words_of(boss.post(url_of("backfill"), form))
 
-        assert "2 times, from 2026-06-01 06:00 UTC to 2026-06-02 06:00 UTC" in said
+        zone = f"{datetime(2026, 6, 1, tzinfo=timezone.get_default_timezone()):%Z}"
+        assert f"2 times, from 2026-06-01 06:00 {zone} to 2026-06-02 06:00 {zone}" in said
         assert ReportRun.objects.count() == 0
 
         boss.post(url_of("backfill"), confirmation("backfill", schedule))
         boss.post(url_of("backfill"), confirmation("backfill", schedule))
         assert ReportRun.objects.filter(trigger="backfill").count() == 2
 
+    def test_a_backfill_says_how_many_runs_it_opens_in_all_and_takes_few_reports(
+        self, boss: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        schedules = [row_for("backfill") for _ in range(3)]
+        chosen = ",".join(str(row.pk) for row in schedules)
+        monkeypatch.setattr(schedule_acts.Backfill, "at_most", 2)
+
+        asked = words_of(boss.get(url_of("backfill") + f"?ids={chosen}"))
+        looked = words_of(
+            boss.post(url_of("backfill"), confirmation("backfill", *schedules) | {"looked": ""})
+        )
+
+        assert "Only the first 2 are taken." in asked
+        assert "This opens 4 runs in all." in looked
+
     @pytest.mark.parametrize(
-        ("since", "until"), [("2026-06-02", "2026-06-01"), ("2020-01-01", "2026-01-01"), ("", "2026-01-01")]
+        ("since", "until"),
+        [
+            ("2026-06-02", "2026-06-01"),
+            ("2020-01-01", "2026-01-01"),
+            ("", "2026-01-01"),
+            ("0001-01-01", "0001-01-02"),
+            ("9999-12-30", "9999-12-31"),
+        ],
     )
     def test_days_that_make_no_sense_open_nothing(self, boss: Client, since: str, until: str) -> None:
         schedule = row_for("backfill")
@@ -544,6 +765,138 @@ class TestReports:
 
         assert "At 02:30, only on Monday" in said
         assert "its minute, '99', cannot be read" in said.replace("&#x27;", "'")
+
+
+class TestAll:
+    LIST = reverse_lazy("admin:report_orchestrator_reportschedule_changelist")
+
+    def test_the_question_says_what_will_happen_to_how_many(self, boss: Client) -> None:
+        row_for("pause")
+        row_for("pause")
+        make_run(make_schedule(state=ScheduleState.DISABLED), status=Status.DEFERRED)
+
+        said = words_of(boss.get(url_of("pause-all")))
+
+        assert "The times of 2 active reports open no runs until somebody resumes them." in said
+        assert "The runs that are under way go on: 1." in said
+        assert "When it is resumed: The latest of the times that came meanwhile runs" in said
+        assert not all_are_paused()
+
+    def test_all_are_paused_and_resumed_and_the_list_and_the_first_page_say_so(self, boss: Client) -> None:
+        first_page = reverse("admin:app_list", args=["report_orchestrator"])
+        assert url_of("pause-all") in text_of(boss.get(self.LIST))
+        assert url_of("pause-all") in text_of(boss.get(first_page))
+
+        said = words_of(boss.post(url_of("pause-all"), confirmation("pause-all"), follow=True))
+
+        person = User.objects.latest("pk").username
+        assert all_are_paused()
+        assert "All reports are paused." in said
+        assert re.search(f"All reports are paused since [^:]+:[^:]+:.+ by {person}: {REASON}", said)
+        for page in (self.LIST, first_page):
+            assert url_of("resume-all") in text_of(boss.get(page))
+            assert url_of("pause-all") not in text_of(boss.get(page))
+
+        boss.post(url_of("resume-all"), confirmation("resume-all"))
+        assert not all_are_paused()
+        kinds = ReportChange.objects.filter(schedule=None).order_by("pk").values_list("kind", flat=True)
+        assert list(kinds) == ["paused", "resumed"]
+        changes = words_of(boss.get(reverse("admin:report_orchestrator_reportchange_changelist")))
+        assert "all reports resumed" in changes
+        page = reverse(
+            "admin:report_orchestrator_reportchange_change", args=[ReportChange.objects.latest("pk").pk]
+        )
+        assert f"why — {REASON}" in words_of(boss.get(page)).lower().replace(REASON.lower(), REASON)
+
+    @pytest.mark.parametrize("act", sorted(OF_ALL))
+    def test_sent_twice_it_is_done_once(self, boss: Client, outside: FakePorts, act: str) -> None:
+        _query, form = prepared(act, outside)
+
+        boss.post(url_of(act), form)
+        after_first = everything()
+        said = words_of(boss.post(url_of(act), form, follow=True))
+
+        assert everything() == after_first
+        assert "Nothing was changed." in said
+        assert "Yes:" not in words_of(boss.get(url_of(act)))
+
+    def test_whoever_may_not_has_no_button(self, sign_in: Callable[..., Client], outside: FakePorts) -> None:
+        client = sign_in(*VIEW, *(name for name in PERMISSIONS.values() if name != "pause_reports"))
+
+        for page in (self.LIST, reverse("admin:app_list", args=["report_orchestrator"])):
+            assert url_of("pause-all") not in text_of(client.get(page))
+
+
+class NarrowedRuns(ReportRunAdmin):
+    """A host's own: some runs are in no list, others in the list and on no page."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReportRun]:
+        return super().get_queryset(request).exclude(report_name="Hidden")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_view_permission(request, obj) and getattr(obj, "report_name", "") != "Listed"
+
+
+class NarrowedReports(ReportScheduleAdmin):
+    """The same for reports."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReportSchedule]:
+        return super().get_queryset(request).exclude(name="Hidden")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_view_permission(request, obj) and getattr(obj, "name", "") != "Listed"
+
+
+narrowed = AdminSite(name="narrowed")
+narrowed.register(ReportRun, NarrowedRuns)
+narrowed.register(ReportSchedule, NarrowedReports)
+narrowed.register(ReportChange)
+urlpatterns = [path("admin/", narrowed.urls)]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize("name", ["Hidden", "Listed"])
+class TestNarrowedByTheHost:
+    @pytest.mark.parametrize("act", sorted(ALL_ACTS))
+    def test_what_one_may_not_see_is_neither_named_nor_changed(
+        self, boss: Client, act: str, name: str
+    ) -> None:
+        row = row_for(act)
+        if act in RUN_ACTS:
+            type(row).objects.filter(pk=row.pk).update(report_name=name)
+        else:
+            type(row).objects.filter(pk=row.pk).update(name=name)
+        form = confirmation(act, fresh(row))
+        before = everything()
+
+        asked = words_of(boss.get(url_of(act) + f"?ids={row.pk}"))
+        boss.post(url_of(act), form)
+
+        assert "Nothing to do" in asked
+        assert name not in asked
+        assert everything() == before
+
+    def test_neither_is_it_retried_by_its_cause(self, boss: Client, name: str) -> None:
+        ReportRun.objects.filter(pk=row_for("retry").pk).update(report_name=name)
+        row_for("retry")
+
+        asked = words_of(boss.get(url_of("retry") + "?error_code=storage&step=results_storage"))
+
+        assert "Retry 1 run?" in asked
+        assert name not in asked
+
+    def test_neither_is_its_result_shown(self, boss: Client, name: str) -> None:
+        run = make_run(results_path="somewhere", report_name=name)
+
+        response = boss.get(reverse("admin:report_orchestrator_reportrun_preview", args=[run.pk]))
+
+        assert response.status_code == {"Hidden": HTTPStatus.NOT_FOUND, "Listed": HTTPStatus.FORBIDDEN}[name]
+
+    def test_neither_is_its_cron_told(self, boss: Client, name: str) -> None:
+        schedule = make_schedule(name=name)
+        address = reverse("admin:report_orchestrator_reportschedule_check_cron")
+
+        assert name not in words_of(boss.get(f"{address}?ids={schedule.pk}"))
 
 
 class TestRemovals:

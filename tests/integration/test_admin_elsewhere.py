@@ -20,7 +20,8 @@ from django.urls import path
 from report_orchestrator.admin import ReportChangeAdmin, ReportRunAdmin, ReportScheduleAdmin
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
-from tests.integration.test_admin import make_run, make_schedule, make_step, numbers, text_of
+from report_orchestrator.services.intervention import standing
+from tests.integration.test_admin import make_run, make_schedule, make_step, numbers, text_of, words_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "reports"])
 
@@ -50,6 +51,8 @@ def addresses() -> list[str]:
         f"reportrun/{done.pk}/preview/",
         "reportchange/",
         "reportchange/removals/",
+        "reportschedule/pause-all/",
+        "reportschedule/resume-all/",
     ]
 
 
@@ -115,7 +118,7 @@ class TestAnotherSite:
 
     def test_an_act_is_done_there_and_leads_back_there(self, boss: Client) -> None:
         run = make_run(status=Status.DEFERRED)
-        form = {"rows": f"{run.pk}:0", "reason": "not needed"}
+        form = {"rows": f"{run.pk}:{standing(run)}", "reason": "not needed"}
 
         response = boss.post("/other/place/report_orchestrator/reportrun/act/cancel/", form)
 
@@ -154,13 +157,23 @@ def test_all_of_it_works_under_django_unfold(tmp_path: Path) -> None:
 
 def test_the_pages_speak_german(boss: Client, settings: Any) -> None:
     settings.LANGUAGE_CODE = "de"
-    run = make_run(status=Status.FAILED, step="results_storage", polls=3)
+    run = make_run(
+        status=Status.FAILED,
+        step="results_storage",
+        polls=3,
+        error_code="fireant_503",
+        error="Fireant answered the submission with 503.",
+    )
 
+    words = words_of(boss.get(f"/admin/report_orchestrator/reportrun/{run.pk}/change/"))
     page = text_of(boss.get(f"/admin/report_orchestrator/reportrun/{run.pk}/change/"))
     asked = text_of(boss.get(f"/admin/report_orchestrator/reportrun/act/retry/?ids={run.pk}"))
 
     assert "Er schlug um" in page
     assert "Fireant wurde 3-mal gefragt." in page
     assert "Die fünf Schritte" in page
+    assert "Die Ursache: Fireant 503." in words
+    assert "Mit dem Bericht ist alles in Ordnung" in words
+    assert "Wie aufgezeichnet: Fireant answered the submission with 503." in words
     assert "1 Lauf erneut versuchen?" in asked
     assert "geht beim Schritt „Speichern der Ergebnisse“ weiter" in asked

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,13 +18,13 @@ from django.utils import timezone
 
 from report_orchestrator.admin.addresses import Reader
 from report_orchestrator.admin.answers import answer
-from report_orchestrator.admin.dashboard import sentence
-from report_orchestrator.admin.report_page import page_of
+from report_orchestrator.admin.dashboard import board_of, sentence
+from report_orchestrator.admin.report_page import offset_in_words, page_of
 from report_orchestrator.conf import Settings, get_settings
-from report_orchestrator.domain.runs import Status, Step
+from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.services.gate import CIRCUIT
-from report_orchestrator.services.health import SILENCE
+from report_orchestrator.services.health import SILENCE, examine
 from report_orchestrator.services.pausing import ALL
 from report_orchestrator.services.reading.causes import stopped_since
 from report_orchestrator.services.reading.dashboard import Dashboard, read_dashboard
@@ -32,6 +33,7 @@ from report_orchestrator.services.reading.flight import in_flight, latest_work
 from report_orchestrator.services.reading.forecast import forecast
 from report_orchestrator.services.reading.histories import last_runs_of, typical_duration
 from report_orchestrator.services.reading.report import days_due, read_report
+from report_orchestrator.testing import FakePorts
 from tests.demo.history import fill_history
 from tests.integration.test_admin import (
     HOSTILE,
@@ -71,6 +73,11 @@ def viewer(sign_in: SignIn) -> Client:
 
 def dashboard_address() -> str:
     return reverse("admin:app_list", args=["report_orchestrator"])
+
+
+def clock(at: datetime) -> str:
+    """A time of day in the host's zone."""
+    return f"{at.astimezone(timezone.get_default_timezone()):%H:%M}"
 
 
 def picture(now: datetime = NOW, settings: Settings | None = None) -> Dashboard:
@@ -133,6 +140,42 @@ class TestWhoMaySee:
         assert "7 reports are gone from the project" in page
         assert reverse("admin:report_orchestrator_reportchange_changelist") not in page
 
+    def test_who_may_see_reports_alone_learns_nothing_of_their_runs_and_changes(
+        self, sign_in: SignIn
+    ) -> None:
+        now = datetime.now(UTC)
+        work_was_done(now)
+        schedule = make_schedule(next_run_at=now + HOUR)
+        make_run(schedule, status=Status.FAILED, ended_at=now)
+        live = make_run(schedule, status=Status.RUNNING)
+        make_change(schedule)
+        reports, page = (
+            address(ReportSchedule, "changelist"),
+            address(ReportSchedule, "change", schedule.pk),
+        )
+        telling = ("Durations and outcomes", "A year, day by day", "These runs as a table", "re-timed")
+
+        alone = sign_in("view_reportschedule")
+        listed_alone, told_alone = text_of(alone.get(reports)), text_of(alone.get(page))
+        refused = [
+            alone.get(reports, {"condition": condition}).status_code
+            for condition in ("failing", "flaky", "never_run")
+        ]
+        all_of_it = sign_in("view_reportschedule", "view_reportrun", "view_reportchange")
+        listed_whole, told_whole = text_of(all_of_it.get(reports)), text_of(all_of_it.get(page))
+
+        assert [words for words in telling if words not in told_whole] == []
+        assert [words for words in telling if words in told_alone] == []
+        assert f"Run {live.pk} has not ended" in told_whole
+        assert f"Run {live.pk} has not ended" not in told_alone
+        assert address(ReportRun, "change", live.pk) in listed_whole
+        assert address(ReportRun, "changelist") not in listed_alone
+        assert "ro-spark" in listed_whole
+        assert "ro-spark" not in listed_alone
+        assert "column-spark" not in listed_alone
+        assert "condition=failing" not in listed_alone
+        assert refused == [HTTPStatus.FORBIDDEN] * 3
+
     def test_a_reader_who_may_not_retry_is_offered_no_retry(self) -> None:
         user = User.objects.create_user("reader", is_staff=True)
 
@@ -145,7 +188,7 @@ class TestSpeed:
     def test_pages_take_few_queries_whatever_there_is(
         self, viewer: Client, django_assert_max_num_queries: Any, rows: int, page: str
     ) -> None:
-        now = timezone.now()
+        now = datetime.now(UTC)
         work_was_done(now)
         for _ in range(rows):
             schedule = make_schedule(next_run_at=now - HOUR)
@@ -196,7 +239,7 @@ class TestTheSentence:
 
         assert (
             sentence(picture())
-            == "3 failed, 1 late, 4 of 8 due since midnight delivered; workers proven alive 12 s ago."
+            == "3 failed in the last 24 hours, 1 late, 4 of 8 due since midnight delivered; workers proven alive 12 s ago."
         )
 
     def test_a_quiet_morning_reads_as_one(self) -> None:
@@ -207,7 +250,8 @@ class TestTheSentence:
     def test_silent_workers_are_not_called_alive(self) -> None:
         work_was_done(NOW - SILENCE - MINUTE)
 
-        assert sentence(picture()).endswith("no sign of a worker since 08:58.")
+        silent_since = clock(NOW - SILENCE - MINUTE)
+        assert sentence(picture()).endswith(f"no sign of a worker since {silent_since}.")
 
     def test_a_place_where_nothing_ever_ran_says_so(self) -> None:
         assert sentence(picture()).endswith("no worker has ever been heard of.")
@@ -242,6 +286,16 @@ class TestTheDay:
         hour = picture().hours[-3]
 
         assert (hour.unopened, hour.expected, hour.succeeded) == (1, 1, 0)
+
+    def test_each_late_report_is_missing_from_the_hour_of_its_own_time(self) -> None:
+        for ago in (timedelta(days=40), 2 * HOUR, 2 * HOUR, HOUR):
+            make_schedule(cron="0 * * * *", next_run_at=NOW - ago)
+
+        found = picture()
+
+        assert [hour.unopened for hour in found.hours[-4:]] == [0, 2, 1, 0]
+        assert (found.today.unopened, found.ahead.late) == (3, 4)
+        assert found.ahead.late_since == NOW - timedelta(days=40)
 
     @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "Europe/Amsterdam"])
     def test_hours_and_midnight_are_those_of_the_readers_clock(self, zone: str) -> None:
@@ -286,7 +340,7 @@ class TestWhatNeedsAttention:
         assert stopped_since(NOW - timedelta(days=1)).causes == ()
 
     def test_a_cause_leads_to_its_runs_and_to_no_others(self, viewer: Client) -> None:
-        at = timezone.now() - HOUR
+        at = datetime.now(UTC) - HOUR
         wanted = make_run(
             status=Status.FAILED, step="external_job_submission", error_code="fireant_503", ended_at=at
         )
@@ -301,7 +355,7 @@ class TestWhatNeedsAttention:
         assert list(response.context["cl"].result_list) == [wanted]
 
     def test_everything_that_is_wrong_is_told(self, viewer: Client) -> None:
-        now = timezone.now()
+        now = datetime.now(UTC)
         late = make_schedule(next_run_at=now - HOUR)
         make_run(
             late, status=Status.FAILED, step="external_job_submission", error_code="fireant_503", ended_at=now
@@ -314,7 +368,7 @@ class TestWhatNeedsAttention:
 
         for told in (
             "1 × Fireant 503 in external job submission",  # noqa: RUF001
-            "1 report is late: its time came and it has no run",
+            "1 report is held back by the pause: its time came",
             "1 report cannot run as it is defined: a cron that cannot be read",
             "6 reports are gone from the project, and their removal is held",
             "All reports are paused by maria: nothing new is opened The lake moves.",
@@ -322,12 +376,103 @@ class TestWhatNeedsAttention:
             assert told in said
 
     def test_where_nothing_is_wrong_the_page_says_so(self, viewer: Client) -> None:
-        work_was_done(timezone.now())
+        work_was_done(datetime.now(UTC))
 
         page = text_of(viewer.get(dashboard_address()))
 
-        assert "Nothing. No run failed in the last 24 hours" in page
+        assert "Nothing. No run failed in the last 24 hours, no report is late, and none is paused." in page
         assert "ro-verdict-good" in page
+
+
+class TestHealthAndDashboardAgree:
+    """The dashboard is never green while the product's own health, which a probe asks, is not well."""
+
+    def verdict(self, fakes: FakePorts) -> tuple[set[str], str]:
+        settings = get_settings()
+        ill = {one.name for one in examine(ports=fakes.ports, settings=settings) if not one.well}
+        reader = Reader(user=User(is_superuser=True), site_name="admin")
+        found = read_dashboard(fakes.clock.now, ZoneInfo("UTC"), settings, report_model=fakes.reports.label)
+        shown = board_of(found, reader)
+        return ill, shown.verdict.tone
+
+    @pytest.fixture
+    def now(self, fakes: FakePorts) -> datetime:
+        now: datetime = fakes.clock.now
+        work_was_done(now)
+        return now
+
+    def test_where_all_is_well_both_say_so(self, fakes: FakePorts, now: datetime) -> None:
+        make_run(status=Status.QUEUED, wake_at=now - MINUTE / 2)
+        make_run(status=Status.RUNNING, wake_at=now + MINUTE)
+
+        assert self.verdict(fakes) == (set(), "good")
+
+    def test_runs_that_no_worker_takes(self, fakes: FakePorts, now: datetime) -> None:
+        for _ in range(3):
+            make_run(status=Status.QUEUED, wake_at=now - 5 * HOUR)
+
+        assert self.verdict(fakes) == ({"runs"}, "bad")
+        assert picture(now).overdue_since == now - 5 * HOUR
+
+    def test_leases_that_ended_long_ago(self, fakes: FakePorts, now: datetime) -> None:
+        make_run(status=Status.RUNNING, wake_at=now - 4 * HOUR)
+
+        assert self.verdict(fakes) == ({"leases"}, "bad")
+        assert picture(now).lost_since == now - 4 * HOUR
+
+    def test_a_run_that_waits_behind_another_is_no_concern(self, fakes: FakePorts, now: datetime) -> None:
+        schedule = make_schedule(next_run_at=now + HOUR)
+        make_run(schedule, status=Status.DEFERRED, step="job_completion_status", wake_at=now + MINUTE)
+        make_run(schedule, status=Status.QUEUED, wake_at=now - HOUR, in_line=True, started_at=None)
+
+        assert self.verdict(fakes) == (set(), "good")
+
+    def test_runs_that_wait_for_fireant_are_told_as_fireants(self, fakes: FakePorts, now: datetime) -> None:
+        Mark.objects.create(name=CIRCUIT, due_at=now + MINUTE, marked_at=now, detail={"failures": 4})
+        make_run(status=Status.QUEUED, step="external_job_submission", wake_at=now - HOUR)
+
+        assert self.verdict(fakes)[0] == set()
+        assert picture(now).overdue_since is None
+
+    def test_reports_that_nobody_opens(self, fakes: FakePorts, now: datetime) -> None:
+        make_schedule(next_run_at=now - HOUR, report_model=fakes.reports.label)
+
+        assert self.verdict(fakes) == ({"schedules"}, "bad")
+
+    @pytest.mark.parametrize("silent", ["tick", "bell: report_orchestrator.tasks.tick"])
+    def test_silence_is_red_while_all_are_paused_too(
+        self, fakes: FakePorts, now: datetime, silent: str
+    ) -> None:
+        Mark.objects.note(ALL, now=now, detail={"actor": "maria"})
+        Mark.objects.note(silent, now=now - HOUR)
+
+        ill, tone = self.verdict(fakes)
+
+        assert len(ill) == 1
+        assert tone == "bad"
+
+    def test_what_a_pause_of_all_holds_back_is_a_warning(
+        self, fakes: FakePorts, viewer: Client, now: datetime
+    ) -> None:
+        Mark.objects.note(ALL, now=now, detail={"actor": "maria"})
+        for label in (fakes.reports.label, "api.Report"):
+            make_schedule(next_run_at=now - HOUR, report_model=label)
+
+        assert self.verdict(fakes) == (set(), "warn")
+        assert sentence(picture(now)).startswith("1 held back, ")
+        said = words_of(viewer.get(dashboard_address()))
+        assert "1 report is held back by the pause: its time came" in said
+        assert "1 report is late" not in said
+        assert "held back since" in words_of(viewer.get(address(ReportSchedule, "changelist")))
+
+    def test_a_pause_of_all_keeps_the_schedulers_pulse(self, viewer: Client) -> None:
+        now = datetime.now(UTC)
+        work_was_done(now)
+        Mark.objects.note(ALL, now=now, detail={"actor": "maria"})
+
+        said = words_of(viewer.get(dashboard_address()))
+
+        assert "Scheduler ! paused by a person, for all reports; last heard of" in said
 
 
 class TestHealth:
@@ -336,8 +481,36 @@ class TestHealth:
 
         assert "Workers ✗ never heard of no sign of it yet Start it with: python manage.py qcluster" in said
 
+    def test_a_fireant_that_was_never_asked_is_not_said_to_answer(self, viewer: Client) -> None:
+        never = words_of(viewer.get(dashboard_address()))
+        make_run(status=Status.DEFERRED, step="job_completion_status")
+        asked = words_of(viewer.get(dashboard_address()))
+
+        assert "Fireant ? not known not asked yet" in never
+        assert "Fireant ✓ answers as far as is known" in asked
+
+    def test_a_page_that_is_not_green_does_not_say_nothing(self, viewer: Client) -> None:
+        said = words_of(viewer.get(dashboard_address()))
+
+        assert (
+            "No run failed in the last 24 hours, and no report is late. What is not well stands above."
+            in said
+        )
+        assert "Nothing. No run failed" not in said
+
+    def test_reports_that_are_paused_one_by_one_are_counted(self, viewer: Client) -> None:
+        work_was_done(datetime.now(UTC))
+        make_schedule(paused_at=NOW, paused_by="ada", next_run_at=None)
+
+        page = text_of(viewer.get(dashboard_address()))
+
+        assert "1 report is paused by a person." in page
+        assert "condition=paused" in page
+        assert "ro-verdict-good" in page
+        assert "none is paused" not in page
+
     def test_an_open_circuit_tells_when_fireant_is_tried_again(self, viewer: Client) -> None:
-        now = timezone.now()
+        now = datetime.now(UTC)
         Mark.objects.create(
             name=CIRCUIT, due_at=now + 9.5 * MINUTE, marked_at=now, detail={"failures": 4, "probes": 1}
         )
@@ -347,7 +520,7 @@ class TestHealth:
         )
 
     def test_a_lake_that_refuses_is_told_until_it_takes_a_result_again(self, viewer: Client) -> None:
-        now = timezone.now()
+        now = datetime.now(UTC)
         make_run(status=Status.FAILED, step="results_storage", error_code="onelake_403", ended_at=now - HOUR)
         refused = words_of(viewer.get(dashboard_address()))
         make_run(ended_at=now - MINUTE)
@@ -418,6 +591,17 @@ class TestTheHoursAhead:
 
         assert (self.ahead().late, self.ahead().hours[0][1]) == (0, 1)
 
+    def test_late_reports_of_one_cron_stand_each_in_its_own_hour(self) -> None:
+        make_schedule(cron="0 * * * *", next_run_at=NOW - 30 * HOUR)
+        for _ in range(2):
+            make_schedule(cron="0 * * * *", next_run_at=NOW - 2 * HOUR)
+
+        ahead = self.ahead()
+
+        hour = NOW.replace(minute=0, second=0, microsecond=0)
+        assert ahead.overdue_hours == {hour - 30 * HOUR: 1, hour - 2 * HOUR: 2}
+        assert (ahead.late, ahead.late_since) == (3, NOW - 30 * HOUR)
+
     def test_rows_of_a_model_that_is_no_longer_named_are_not_late(self) -> None:
         make_schedule(report_model="old.Report", next_run_at=NOW - HOUR)
 
@@ -425,7 +609,7 @@ class TestTheHoursAhead:
 
     def test_a_cron_that_cannot_be_read_costs_the_others_nothing(self) -> None:
         make_schedule(cron="rubbish", next_run_at=NOW + HOUR)
-        make_schedule(cron="0 12 * * *", next_run_at=NOW.replace(hour=12, minute=0, second=0))
+        make_schedule(cron="0 12 * * *", timezone="UTC", next_run_at=NOW.replace(hour=12, minute=0, second=0))
 
         assert self.ahead().total == 2
 
@@ -450,7 +634,7 @@ class TestTheListOfReports:
             assert "Um 02:30, nur am Montag" in self.row(viewer)
 
     def test_a_late_report_says_since_when(self, viewer: Client) -> None:
-        make_schedule(next_run_at=timezone.now() - 90 * MINUTE)
+        make_schedule(next_run_at=datetime.now(UTC) - 90 * MINUTE)
 
         assert "overdue since" in self.row(viewer)
         assert "1 h 30 min ago" in self.row(viewer)
@@ -462,7 +646,7 @@ class TestTheListOfReports:
 
         row = self.row(viewer)
 
-        assert "</span> paused</span>" in row
+        assert "</span>&nbsp;paused</span>" in row
         assert "paused by maria: The portfolio is reloaded." in row
 
     def test_the_sparkline_shows_the_last_twenty_runs_of_each_report(
@@ -497,7 +681,7 @@ class TestTheListOfReports:
         assert own not in self.row(sign_in("view_reportschedule"))
 
     def test_conditions_find_what_a_person_looks_for(self, viewer: Client) -> None:
-        now = timezone.now()
+        now = datetime.now(UTC)
         late = make_schedule(next_run_at=now - HOUR)
         paused = make_schedule(next_run_at=None, paused_at=now)
         flaky = make_schedule(next_run_at=now + HOUR)
@@ -529,9 +713,10 @@ class TestTheReportPage:
 
     def test_a_report_that_will_run_says_when(self) -> None:
         work_was_done(NOW)
-        schedule = make_schedule(next_run_at=NOW.replace(hour=18, minute=0, second=30))
+        due = NOW.replace(hour=18, minute=0, second=30)
+        schedule = make_schedule(next_run_at=due)
 
-        assert self.told(schedule) == "It runs next at 18:00, in 9 h 0 min."
+        assert self.told(schedule) == f"It runs next at {clock(due)}, in 9 h 0 min."
 
     def test_a_run_that_has_not_ended_is_told_with_what_follows(self) -> None:
         work_was_done(NOW)
@@ -547,7 +732,7 @@ class TestTheReportPage:
     @pytest.mark.parametrize(
         ("state", "told"),
         [
-            ("quarantined", "as it is defined, it cannot. Correct the cron."),
+            ("quarantined", "as it is defined, it cannot. As recorded: Correct the cron."),
             ("disabled", "it is disabled in the project."),
             ("unscheduled", "it has no cron."),
             ("removed", "the project no longer has it."),
@@ -574,14 +759,16 @@ class TestTheReportPage:
     def test_an_overdue_report_says_since_when(self) -> None:
         work_was_done(NOW)
 
-        assert "It is overdue since 08:00, 1 h 0 min ago" in self.told(make_schedule(next_run_at=NOW - HOUR))
+        told = self.told(make_schedule(next_run_at=NOW - HOUR))
+        assert f"It is overdue since {clock(NOW - HOUR)}, 1 h 0 min ago" in told
 
     def test_a_silent_scheduler_is_the_reason_why_nothing_will_run(self) -> None:
         assert "but no scheduler is at work" in self.told(make_schedule(next_run_at=NOW + HOUR))
 
     def test_the_next_ten_times_show_where_the_clock_changes(self) -> None:
         schedule = make_schedule(cron="30 2 * * *", timezone="Europe/Amsterdam")
-        page = page_of(read_report(schedule, datetime(2026, 10, 21, tzinfo=UTC)), "admin")
+        reader = Reader(user=User(is_superuser=True), site_name="admin")
+        page = page_of(read_report(schedule, datetime(2026, 10, 21, tzinfo=UTC)), reader)
 
         assert len(page.times) == 10
         assert [time.local for time in page.times if time.shift] == ["Mon 2026-10-26 02:30"]
@@ -631,18 +818,19 @@ class TestTheReportPage:
 
     def test_the_page_tells_its_story(self, viewer: Client) -> None:
         schedule = make_schedule(cron="0 6 * * *")
-        make_run(schedule, scheduled_for=timezone.now() - HOUR)
+        make_run(schedule, scheduled_for=datetime.now(UTC) - HOUR)
         make_change(schedule)
 
         said = words_of(viewer.get(address(ReportSchedule, "change", schedule.pk)))
 
+        due = read_report(schedule, datetime.now(UTC)).next_times[0]
         for told in (
             "The next ten times",
             "Durations and outcomes",
             "A year, day by day",
             "The rules it runs by",
             "re-timed",
-            "UTC (UTC+00:00)",
+            f"{due:%Z} ({offset_in_words(due)})",
         ):
             assert told in said
 
@@ -650,7 +838,7 @@ class TestTheReportPage:
 class TestAnywhere:
     @pytest.fixture
     def everything(self) -> ReportSchedule:
-        now = timezone.now()
+        now = datetime.now(UTC)
         work_was_done(now)
         schedule = make_schedule(name=HOSTILE, cron="*/7 * * * *", next_run_at=now - HOUR, paused_by=HOSTILE)
         make_run(
@@ -715,3 +903,21 @@ def test_the_demos_past_is_lively_and_the_same_each_time() -> None:
     assert made == ReportRun.objects.count() > 2000
     assert statuses == {"succeeded", "failed", "skipped"}
     assert not ReportRun.objects.filter(ended_at__gt=NOW).exists()
+    assert_attempts_are_plausible()
+
+
+def assert_attempts_are_plausible() -> None:
+    """What may pass was tried again with a wait between, and says how often; what may not was tried once."""
+    failed = ReportRun.objects.filter(status=Status.FAILED)
+    tries = {(run.error_code, run.attempt, "tried 4 times" in run.error) for run in failed}
+    assert tries == {("fireant_503", 4, True), ("fireant_job_failed", 1, False), ("configuration", 1, False)}
+    told = 0
+    for run in ReportRun.objects.filter(steps__isnull=False).distinct():
+        attempts = list(run.steps.order_by("pk"))
+        told += len(attempts)
+        assert attempts[-1].error == (run.error if run.status == Status.FAILED else "")
+        assert [one.attempt for one in attempts if one.step == run.step] == list(range(1, run.attempt + 1))
+        assert all("tried" not in one.error for one in attempts if one.result == StepResult.RETRIED)
+        ends = [(one.ended_at or NOW, later.started_at) for one, later in pairwise(attempts)]
+        assert all(ended <= began for ended, began in ends)
+    assert told > 100

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,17 +16,28 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
+from django.db.models.signals import post_save
 from django.test import Client, RequestFactory, override_settings
-from django.urls import reverse
+from django.urls import path, reverse
+from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator import services
-from report_orchestrator.admin import preview
+from report_orchestrator.admin import ReportScheduleAdmin, preview
 from report_orchestrator.admin.events import lines
 from report_orchestrator.admin.host_panel import ReportRunsMixin
 from report_orchestrator.admin.masking import without_secrets
+from report_orchestrator.admin.run_page import PAYLOAD_SHOWN
 from report_orchestrator.admin.strips import WIDTH, strips
 from report_orchestrator.domain.runs import Status, Step, StepResult
-from report_orchestrator.models import Intervention, InterventionKind, ReportRun, RunPayload
+from report_orchestrator.models import (
+    Intervention,
+    InterventionKind,
+    Mark,
+    ReportRun,
+    ReportSchedule,
+    RunPayload,
+)
+from report_orchestrator.services.discovery import DISCOVERY_MARK
 from report_orchestrator.testing import FakePorts
 from tests.host.api.models import Report
 from tests.integration.test_admin import (
@@ -190,6 +204,21 @@ class TestLines:
         assert "run_canceled actor=&#x27;ada&#x27;" in said
         assert "<script>alert" not in text_of(boss.get(page_of(run)))
 
+    def test_their_times_are_those_of_a_host_without_time_zones_too(
+        self, boss: Client, settings: DjangoSettings
+    ) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = False, "America/New_York"
+        run = make_run(status=Status.CANCELED, created_at=NOW)
+        Mark.objects.note(DISCOVERY_MARK, now=NOW, detail={"examined": 3})
+
+        opened = re.search(r"(\S+ \S+ \S+) run_opened", words_of(boss.get(page_of(run))))
+        changes = words_of(boss.get(reverse("admin:report_orchestrator_reportchange_changelist")))
+
+        assert NOW.hour == 12
+        assert opened is not None
+        assert opened[1] == "2026-07-01 08:00:00 EDT"
+        assert "Discovery last looked at 2026-07-01 08:00:00 EDT and saw 3 reports." in changes
+
     def test_a_page_with_all_of_it_takes_few_queries(
         self, boss: Client, django_assert_max_num_queries: Any
     ) -> None:
@@ -232,6 +261,41 @@ class TestSecrets:
         assert "with *** inside" in page
 
 
+class TestALongPayload:
+    SECRET = "s3cr3t-key"
+
+    def shown(self, boss: Client, body: object) -> str:
+        run = make_run()
+        RunPayload.objects.create(run=run, body=body)
+        return text_of(boss.get(page_of(run)))
+
+    def test_its_beginning_is_shown_and_said_to_be_one(self, boss: Client) -> None:
+        page = self.shown(boss, {"events": [{"id": number, "name": HOSTILE} for number in range(10_000)]})
+
+        assert len(page) < 5 * PAYLOAD_SHOWN
+        assert "Show the beginning of the payload" in page
+        assert "&quot;id&quot;: 0," in page
+        assert "&quot;id&quot;: 9999," not in page
+
+    def test_a_short_one_is_whole_and_can_be_scrolled(self, boss: Client) -> None:
+        page = self.shown(boss, {"name": "Überflutung"})
+
+        assert "<summary>Show the payload</summary>" in page
+        assert '<pre class="ro-code" tabindex="0">' in page
+        assert "Überflutung" in page
+
+    def test_no_part_of_a_secret_shows_at_the_cut(self, boss: Client, settings: Any) -> None:
+        ours = {**settings.REPORT_ORCHESTRATOR, "FIREANT_API_KEY": self.SECRET}
+        before = len(json.dumps({"a": ""}, indent=2)) - 3  # what stands before the text's own letters
+
+        with override_settings(REPORT_ORCHESTRATOR=ours):
+            filler = "x" * (PAYLOAD_SHOWN - before - len(self.SECRET) + 3)
+            page = self.shown(boss, {"a": filler + self.SECRET + "y" * 100})
+
+        assert "xxx***" in page
+        assert self.SECRET[:4] not in page
+
+
 class TestPreview:
     @pytest.fixture
     def show(
@@ -261,6 +325,17 @@ class TestPreview:
         assert "x" * (preview.SHOWN + 1) not in page
         assert "The first 16.0\xa0KB of 97.7\xa0KB." in page
 
+    def test_no_part_of_a_secret_shows_at_the_cut(
+        self, show: Callable[[bytes | None], str], settings: Any
+    ) -> None:
+        ours = {**settings.REPORT_ORCHESTRATOR, "FIREANT_API_KEY": "s3cr3t-key"}
+
+        with override_settings(REPORT_ORCHESTRATOR=ours):
+            page = show(b"x" * (preview.SHOWN - 6) + b"s3cr3t-key" + b"x" * 100)
+
+        assert "xxx***" in page
+        assert "s3cr" not in page
+
     def test_a_result_that_is_gone_is_said_in_words(self, show: Callable[[bytes | None], str]) -> None:
         assert "There is no result at" in show(None)
 
@@ -268,6 +343,13 @@ class TestPreview:
         address = reverse("admin:report_orchestrator_reportrun_preview", args=[make_run().pk])
 
         assert boss.get(address).status_code == HTTPStatus.NOT_FOUND
+
+
+class BareAddresses:
+    """Addresses of one AdminSite and of nothing else."""
+
+    def __init__(self, site: admin.AdminSite) -> None:
+        self.urlpatterns = [path("bare/", site.urls)]
 
 
 class TestHostPanel:
@@ -312,6 +394,43 @@ class TestHostPanel:
 
         assert ("ro-host-panel" in page) is shown
         assert f"reportschedule/act/run/?ids={schedule.pk}" not in page
+
+    def test_whoever_hears_of_a_save_can_copy_and_pickle_the_report(
+        self, boss: Client, report: Report
+    ) -> None:
+        heard: list[Report] = []
+
+        def copied(sender: type[Report], instance: Report, **_: Any) -> None:
+            heard.append(pickle.loads(pickle.dumps(copy.deepcopy(instance))))  # noqa: S301 - our own bytes
+
+        post_save.connect(copied, sender=Report)
+        try:
+            page = boss.get(self.address(report))
+            assert page.context is not None
+            edited = page.context["adminform"].form
+            perils = [value for value, _label in edited.fields["peril"].choices if value]
+            given = {name: value for name, value in edited.initial.items() if value is not None}
+            given |= {"name": "Tempest", "peril": perils[0]}
+            saved = boss.post(self.address(report), given)
+        finally:
+            post_save.disconnect(copied, sender=Report)
+
+        assert saved.status_code == HTTPStatus.FOUND, words_of(saved)
+        assert [one.name for one in heard] == ["Tempest"]
+
+    def test_an_adminsite_with_the_reports_alone_shows_texts_instead_of_links(
+        self, rf: RequestFactory, report: Report
+    ) -> None:
+        site = admin.AdminSite(name="elsewhere")
+        site.register(ReportSchedule, ReportScheduleAdmin)
+        request = rf.get("/")
+        request.user = User.objects.create_superuser("boss")
+
+        with override_settings(ROOT_URLCONF=BareAddresses(site)):
+            ours: Any = site.get_model_admin(ReportSchedule)
+            assert ours.link_to_page(ReportRun, 7, "7 <") == "7 &lt;"
+            assert ours.link_to_list(ReportRun, "all", report=7) == "all"
+            assert "href" in ours.link_to_page(ReportSchedule, 7, "seven")
 
     def test_a_report_that_is_being_added_has_none(self, boss: Client) -> None:
         assert "ro-host-panel" not in text_of(boss.get(reverse("admin:api_report_add")))

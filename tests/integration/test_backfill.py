@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
+from django.utils import timezone
 
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.exceptions import InvalidReportError, NotPossibleError
 from report_orchestrator.models import ReportRun, ReportSchedule
-from report_orchestrator.services.backfill import Occurrence, open_backfill, plan_backfill, schedules_of
+from report_orchestrator.services.backfill import (
+    Occurrence,
+    open_backfill,
+    plan_backfill,
+    schedules_of,
+    span_of_days,
+)
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.scheduling import open_due_runs
 from report_orchestrator.testing import START, FakePorts, geo_report
@@ -41,6 +48,19 @@ def test_it_runs_the_times_that_the_cron_names_the_first_one_included(hourly: Fa
     runs = ReportRun.objects.order_by("scheduled_for").values_list("scheduled_for", "trigger", "triggered_by")
     assert list(runs) == [(START - DAY + timedelta(hours=hour), "backfill", "ann") for hour in range(4)]
     assert len(hourly.queue.rung) == 4
+
+
+@pytest.mark.parametrize("days", [(date.min, date(2026, 1, 1)), (date(2026, 1, 1), date.max)])
+def test_days_that_nobody_can_have_meant_are_refused(days: tuple[date, date]) -> None:
+    with pytest.raises(NotPossibleError, match="is more than 10 years away"):
+        span_of_days(*days, now=START)
+
+
+def test_a_span_has_its_last_day_whole_and_no_future() -> None:
+    today = START.astimezone(timezone.get_default_timezone()).date()
+    since, until = span_of_days(today - 3 * DAY, today - 2 * DAY, now=START)
+    assert until - since == 2 * DAY
+    assert span_of_days(today, today + DAY, now=START)[1] == START
 
 
 def test_the_newest_come_first_in_reverse(hourly: FakePorts) -> None:

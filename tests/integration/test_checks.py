@@ -302,9 +302,10 @@ class TestRequirements:
 
     def test_w106_a_lease_that_ends_before_a_slow_answer_comes(self, settings: DjangoSettings) -> None:
         message, hint = only(found(settings, LEASE_SECONDS=60), "W106")
-        assert message.startswith("LEASE_SECONDS is 60, less than three times TIMEOUT_SECONDS")
+        assert message.startswith("LEASE_SECONDS is 60, less than four times TIMEOUT_SECONDS")
         assert hint == "Raise LEASE_SECONDS, or lower TIMEOUT_SECONDS."
-        assert found(settings, LEASE_SECONDS=60, TIMEOUT_SECONDS=20) == []
+        assert only(found(settings, LEASE_SECONDS=60, TIMEOUT_SECONDS=16), "W106")
+        assert found(settings, LEASE_SECONDS=60, TIMEOUT_SECONDS=15) == []
 
 
 class TestQueue:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import pkgutil
-import re
 import subprocess
 import sys
 import time
@@ -17,15 +16,17 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.db import connections
 from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from pytest_django import Settings as DjangoSettings
 
-from report_orchestrator import wiring
+from report_orchestrator import brokers, wiring
 from report_orchestrator.cluster.main import Cluster, ClusterLostError
 from report_orchestrator.conf import SETTING, get_settings
 from report_orchestrator.domain.runs import Status, Step
@@ -162,7 +163,7 @@ def id_of(name: str) -> int:
 
 def cells(line: str) -> list[str]:
     """The columns of one line of a table."""
-    return [cell.strip() for cell in re.split("[│┃┼╇]", line)]
+    return [cell.strip() for cell in line.split(" | ")]
 
 
 def rows(models: tuple[Any, ...]) -> list[list[tuple[object, ...]]]:
@@ -346,7 +347,7 @@ class TestRunReport:
         assert (run.status, run.report_key) == (Status.QUEUED, str(id_of(WINDSTORM)))
         assert run.triggered_by.endswith("(command line)")
         assert f"run {run.pk}  report {run.report_key} ({WINDSTORM}): queued at report_data" in answer.err
-        header, _rule, told = map(cells, answer.out.splitlines())
+        header, told = map(cells, answer.out.splitlines())
         assert header[:5] == ["run", "report", "status", "step", "seconds"]
         assert told[:5] == [str(run.pk), run.report, "queued", "report_data", "-"]
 
@@ -697,6 +698,16 @@ class TestOrchestratorStatus:
         assert (found["approach"], found["reports"], found["next_due"]) == ("sensor", {}, [])
         assert (found["workers_alive"], found["last_tick"], found["last_discovery"]) == (0, None, None)
 
+    def test_a_broker_that_is_away_leaves_the_workers_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Conf, "ORM", None)
+        monkeypatch.setattr(Conf, "REDIS", "redis://127.0.0.1:1/0")
+        brokers._ticking_class.cache_clear()
+        answer = manage("orchestrator_status", "--format", "json")
+        told = manage("orchestrator_status").out
+        brokers._ticking_class.cache_clear()
+        assert (answer.status, answer.json["workers_alive"]) == (0, None)
+        assert "unknown: the broker or the cache does not answer" in told
+
     def test_reports_and_runs_are_counted(self, clock: FakeClock) -> None:
         manage("discover_reports")
         manage("run_report", id_of(WINDSTORM), "--now")
@@ -711,6 +722,54 @@ class TestOrchestratorStatus:
         waiting = ReportRun.objects.get(status=Status.QUEUED)
         assert found["oldest_live_run"] == waiting.created_at.isoformat()
         assert found["last_discovery"] == START.isoformat()
+
+    def test_what_is_paused_is_named_with_who_when_and_why(
+        self, clock: FakeClock, settings: DjangoSettings
+    ) -> None:
+        settings.TIME_ZONE = "Europe/Amsterdam"
+        manage("discover_reports")
+        keys = list(ReportSchedule.objects.order_by("pk").values_list("report_key", flat=True)[:7])
+        for key in keys:
+            manage("pause_reports", key, "--reason", f"reason of {key}")
+            clock.advance(minutes=1)
+        found = manage("orchestrator_status", "--format", "json").json
+        assert (found["paused"], found["all_paused"]) == (7, False)
+        newest = ReportSchedule.objects.get(report_key=keys[6])
+        assert found["pauses"][0] == {
+            "report": str(newest),
+            "since": (START + timedelta(minutes=6)).isoformat(),
+            "by": newest.paused_by,
+            "reason": f"reason of {keys[6]}",
+        }
+        assert len(found["pauses"]) == 5
+        manage("pause_reports", "--all", "--reason", "the move")
+        told = [cells(line) for line in manage("orchestrator_status").out.splitlines()]
+        paused = told[told.index(["paused", "since", "by", "why"]) + 1 :][:7]
+        assert paused[0] == ["all reports", "2026-07-01 14:07:00 CEST", newest.paused_by, "the move"]
+        assert paused[1] == [
+            str(newest),
+            "2026-07-01 14:06:00 CEST",
+            newest.paused_by,
+            f"reason of {keys[6]}",
+        ]
+        assert paused[6] == ["and 2 more", "-", "-", "-"]
+
+    @pytest.mark.parametrize("use_tz", [True, False])
+    def test_times_for_people_are_in_the_projects_zone(self, settings: DjangoSettings, use_tz: bool) -> None:
+        settings.USE_TZ, settings.TIME_ZONE = use_tz, "America/New_York"
+        manage("discover_reports")
+        found = manage("orchestrator_status", "--format", "json").json
+        told = [cells(line) for line in manage("orchestrator_status").out.splitlines()]
+        [entry, *_] = found["next_due"]
+        at = datetime.fromisoformat(entry["at"])
+        assert at.utcoffset() is not None
+        local = f"{at.astimezone(ZoneInfo('America/New_York')):%Y-%m-%d %H:%M:%S} EDT"
+        assert [entry["report"], local] in told
+        planned = manage(
+            "backfill_reports", id_of(WINDSTORM), "--from", "2026-06-30", "--to", "2026-06-30", "--dry-run"
+        )
+        assert planned.out.count(" EDT\n") == int(planned.out.splitlines()[-1].split()[0]) > 0
+        assert "UTC" not in planned.out
 
     def test_what_is_due_next_comes_in_order(self) -> None:
         manage("discover_reports")

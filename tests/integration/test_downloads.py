@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django_q.conf import Conf
+from pytest_django import Settings as DjangoSettings
 
+from report_orchestrator import brokers
+from report_orchestrator.adapters import django_q
+from report_orchestrator.adapters.django_q import DjangoQ
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.services.downloads import PAUSE, YOUNG
 from report_orchestrator.services.driving import drive
 from report_orchestrator.services.execution import advance, work
+from report_orchestrator.services.intervention import cancel_run
 from report_orchestrator.testing import FakePorts
 from tests.conftest import SettingsFactory
 from tests.integration.conftest import NewRun
@@ -168,6 +177,53 @@ def test_one_that_gave_way_and_then_lost_its_worker_is_rescued(new_run: NewRun, 
     assert (run.status, run.steps.filter(result=StepResult.LOST).count()) == (Status.SUCCEEDED, 1)
 
 
+@pytest.fixture(params=["broker", "cache"])
+def redis_away(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, settings: DjangoSettings
+) -> Iterator[None]:
+    """Django-Q's broker, or the cache in which workers report themselves, is a Redis that refuses connections."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # nobody listens, and nobody else can have it
+        address = f"redis://127.0.0.1:{held.getsockname()[1]}"
+        if request.param == "broker":
+            monkeypatch.setattr(Conf, "ORM", None)
+            monkeypatch.setattr(Conf, "REDIS", address)
+        else:
+            backend = "django.core.cache.backends.redis.RedisCache"
+            settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": address}}
+        brokers._ticking_class.cache_clear()
+        yield
+    brokers._ticking_class.cache_clear()
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What the queue's adapter writes to the log."""
+    lines: list[str] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    handler = Keeping()
+    django_q.logger.addHandler(handler)
+    yield lines
+    django_q.logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("slow", "redis_away")
+def test_a_download_goes_on_while_the_broker_or_the_cache_is_away(
+    new_run: NewRun, fakes: FakePorts, said: list[str]
+) -> None:
+    run = waiting_for_a_place(new_run, fakes)
+    ports = replace(fakes.ports, queue=DjangoQ())
+    assert advance(run.pk, ports=ports, settings=SETTINGS, in_worker=True)
+    run.refresh_from_db()
+    assert (run.status, run.failures, run.crashes) == (Status.SUCCEEDED, 0, 0)
+    # It asked before it began and at each of its three looks.
+    assert said == ["workers could not be counted"]
+
+
 @pytest.mark.usefixtures("slow")
 def test_a_lost_worker_keeps_no_place_once_its_lease_is_over(new_run: NewRun, fakes: FakePorts) -> None:
     downloading(new_run, fakes).write(wake_at=fakes.clock())
@@ -211,3 +267,30 @@ def test_a_download_gives_no_way_to_one_that_holds_no_worker(
     assert [one.status for one in seen] == [Status.SUCCEEDED]
     by_hand.refresh_from_db()
     assert by_hand.status == Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("in_worker", [True, False])
+def test_a_cancellation_ends_a_download_within_seconds(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch, in_worker: bool
+) -> None:
+    settings = SettingsFactory.make(LEASE_SECONDS=600)
+    run = new_run()
+    read: list[int] = []
+
+    @contextmanager
+    def results(_job_id: str) -> Iterator[Iterator[bytes]]:
+        def pieces() -> Iterator[bytes]:
+            for second in range(100):
+                fakes.clock.advance(seconds=1)
+                read.append(second)
+                if second == 50:
+                    cancel_run(run.pk, actor="ann", ports=fakes.ports)
+                yield b" "
+
+        yield pieces()
+
+    monkeypatch.setattr(type(fakes.fireant), "results", lambda _self, job_id: results(job_id))
+    advance(run.pk, ports=fakes.ports, settings=settings, in_worker=in_worker)
+    run.refresh_from_db()
+    assert run.status == Status.CANCELED
+    assert 50 <= read[-1] <= 53

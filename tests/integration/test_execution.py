@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import EventKind
@@ -23,6 +23,7 @@ from report_orchestrator.exceptions import (
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import JobState
 from report_orchestrator.services import execution, outcomes, polling
+from report_orchestrator.services.announce import run_event as announce
 from report_orchestrator.services.execution import advance, work
 from report_orchestrator.services.polling import poll_due
 from report_orchestrator.signals import message_event, run_event
@@ -478,6 +479,85 @@ def test_a_commit_whose_answer_was_lost_is_not_taken_for_another_workers(
     assert (run.status, run.crashes, run.possibly_submitted_twice) == (Status.SUCCEEDED, 0, False)
     assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
     assert next(lost, None) is None
+
+
+def test_a_commit_that_the_server_ended_after_the_look_for_it_is_known_as_our_own(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_once, went_through = outcomes._commit_once, outcomes._went_through
+    looks: list[bool] = []
+
+    def commit_and_break(*given: Any, **named: Any) -> None:
+        commit_once(*given, **named)
+        if not looks:
+            raise OperationalError("server closed the connection unexpectedly")
+
+    def look_too_early(*given: Any) -> bool:
+        looks.append(bool(looks) and went_through(*given))
+        return looks[-1]
+
+    monkeypatch.setattr(outcomes, "_commit_once", commit_and_break)
+    monkeypatch.setattr(outcomes, "_went_through", look_too_early)
+    run = go(new_run(), fakes)
+    assert looks == [False, True]
+    assert (run.status, run.crashes) == (Status.SUCCEEDED, 0)
+    assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
+
+
+@pytest.mark.parametrize(
+    ("errors", "job", "settings", "said"),
+    [
+        ([], JobState.FINISHED, SETTINGS, "run_succeeded"),
+        ([], JobState.FAILED, SETTINGS, "run_failed"),
+        ([], JobState.RUNNING, SETTINGS, "run_deferred"),
+        ([], JobState.RUNNING, SettingsFactory.make(MAX_POLL_ATTEMPTS=1), "run_timed_out"),
+        ([TransientError("busy", code="fireant_429")], JobState.FINISHED, SETTINGS, "step_retried"),
+        ([], JobState.FINISHED, SETTINGS, "step_completed"),
+    ],
+)
+def test_what_was_committed_is_announced_once_though_the_databases_answer_was_lost(
+    new_run: NewRun,
+    fakes: FakePorts,
+    monkeypatch: pytest.MonkeyPatch,
+    errors: list[BaseException],
+    job: JobState,
+    settings: Settings,
+    said: str,
+) -> None:
+    fakes.fireant.fail("submit", *errors)
+    fakes.fireant.answer("101", job)
+    events: list[str] = []
+    broken: list[str] = []
+
+    def listen(*, event: str, **_kwargs: object) -> None:
+        events.append(event)
+
+    database: Any = connections["default"]
+    commit = database._commit
+
+    def break_at_commit(event: str, *given: Any, **named: Any) -> None:
+        announce(event, *given, **named)
+        if event == said and not broken:
+            broken.append(event)
+            monkeypatch.setattr(database, "_commit", commit_and_lose_the_answer)
+
+    def commit_and_lose_the_answer() -> None:
+        monkeypatch.undo()
+        commit()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    run = new_run()
+    monkeypatch.setattr(outcomes, "run_event", break_at_commit)
+    run_event.connect(listen)
+    try:
+        run = go(run, fakes, settings)
+    finally:
+        run_event.disconnect(listen)
+    assert broken == [said]
+    ended = [event for event in events if event not in {"step_started", "step_completed"}]
+    assert ended == ["run_succeeded" if said == "step_completed" else said]
+    completed = sum(step.result == "completed" for step in run.steps.all())
+    assert events.count("step_completed") == completed - (said == "run_succeeded" or said == "step_completed")
 
 
 def test_a_run_that_moved_on_since_it_was_chosen_is_left_to_its_turn(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.exceptions import TransientError
-from report_orchestrator.models import ReportRun
+from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.ports import JobState
 from report_orchestrator.services.execution import advance, work
 from report_orchestrator.services.gate import read_circuit
@@ -26,6 +29,12 @@ def go(fakes: FakePorts, settings: Settings) -> None:
     until = fakes.clock.now + timedelta(seconds=1)
     work(None, ports=fakes.ports, settings=settings, until=until)
     poll_due(ports=fakes.ports, settings=settings, until=until)
+
+
+def wait_for_probe(fakes: FakePorts) -> None:
+    probe_at = read_circuit().probe_at
+    assert probe_at is not None
+    fakes.clock.now = probe_at
 
 
 def count(status: Status, step: Step | None = None) -> int:
@@ -161,6 +170,57 @@ def test_probes_come_from_different_runs(new_run: NewRun, fakes: FakePorts) -> N
     assert min(attempts) >= 1
 
 
+@pytest.mark.parametrize("failing", ["submit", "status", "results"])
+def test_a_run_that_waits_alone_carries_every_probe_when_it_is_due(
+    new_run: NewRun, fakes: FakePorts, failing: Literal["submit", "status", "results"]
+) -> None:
+    settings = SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=1, FIREANT_PROBE_SECONDS=30, MAX_RETRIES=1)
+    fakes.fireant.fail(failing, *down(4))
+    run = new_run()
+    go(fakes, settings)
+    for left in (3, 2, 1, 0):
+        assert len(fakes.fireant.failures[failing]) == left
+        wait_for_probe(fakes)
+        go(fakes, settings)
+    assert not read_circuit().is_open
+    run.refresh_from_db()
+    assert run.failures == 0
+    assert run.error_code == ""
+
+
+def test_of_a_batch_of_polls_that_failed_one_carries_each_probe_when_it_is_due(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    settings = SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=1)
+    for job_id in ("101", "102", "103"):
+        fakes.fireant.answer(job_id, JobState.RUNNING)
+        new_run()
+    go(fakes, settings)
+    fakes.fireant.fail("status", *down(30))
+    fakes.clock.advance(seconds=70)
+    go(fakes, settings)
+    fakes.fireant.asked.clear()
+    for _ in range(3):
+        wait_for_probe(fakes)
+        go(fakes, settings)
+    assert sorted(fakes.fireant.asked) == ["101", "102", "103"]
+
+
+def test_a_run_that_failed_lets_another_that_waits_carry_the_next_probe(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    settings = SettingsFactory.make(FIREANT_CIRCUIT_FAILURES=1)
+    runs = [new_run() for _ in range(2)]
+    fakes.fireant.fail("submit", *down(5))
+    go(fakes, settings)
+    for _ in range(4):
+        wait_for_probe(fakes)
+        go(fakes, settings)
+    tried = RunStep.objects.filter(step=Step.EXTERNAL_JOB_SUBMISSION).order_by("pk")
+    first, second = (run.pk for run in runs)
+    assert list(tried.values_list("run_id", flat=True)) == [first, second, first, second, first]
+
+
 def test_waiting_runs_are_not_polled_while_fireant_is_down_and_lose_no_polls(
     new_run: NewRun, fakes: FakePorts
 ) -> None:
@@ -202,3 +262,35 @@ def test_a_success_in_between_starts_the_count_anew(new_run: NewRun, fakes: Fake
         new_run()
         go(fakes, settings)
     assert not read_circuit().is_open
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_runs_row_is_locked_before_those_that_all_runs_share(
+    new_run: NewRun, fakes: FakePorts, lost: bool
+) -> None:
+    """A worker that goes on and one that rescues its run meet in the same order, so neither waits for the other in a circle."""
+    limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=1)
+    run = new_run()
+    if lost:
+        run.write(
+            status=Status.RUNNING.value,
+            step=Step.EXTERNAL_JOB_SUBMISSION.value,
+            worker="dead",
+            attempt=1,
+            wake_at=fakes.clock.now - timedelta(seconds=1),
+        )
+        RunStep.objects.create(run=run, step=run.step, attempt=1, started_at=fakes.clock.now)
+    with CaptureQueriesContext(connection) as captured:
+        advance(run.pk, ports=fakes.ports, settings=limited)
+    touched = [_row_of(query["sql"]) for query in captured]
+    shared = touched.index("mutex")
+    begun = max(index for index, row in enumerate(touched[:shared]) if row == "begin")
+    assert "run" in touched[begun:shared], captured.captured_queries
+
+
+def _row_of(sql: str) -> str:
+    if sql.startswith(("BEGIN", "SAVEPOINT")):
+        return "begin"
+    if "mutex: fireant gate" in sql:
+        return "mutex"
+    return "run" if "orchestrator_reportrun" in sql and "version" in sql and "WHERE" in sql else "other"

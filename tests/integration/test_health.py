@@ -12,6 +12,7 @@ from django.urls import reverse
 from report_orchestrator.conf import Settings
 from report_orchestrator.models import Mark, ReportRun, ReportSchedule, RunStep
 from report_orchestrator.services.health import examine
+from report_orchestrator.services.lateness import lateness
 from report_orchestrator.services.maintenance import tick
 from report_orchestrator.services.pausing import pause_all
 from report_orchestrator.testing import FakePorts
@@ -24,6 +25,11 @@ SETTINGS = SettingsFactory.make()
 
 def red(fakes: FakePorts, settings: Settings = SETTINGS) -> set[str]:
     return {finding.name for finding in examine(ports=fakes.ports, settings=settings) if not finding.well}
+
+
+def of_fireant(fakes: FakePorts) -> str:
+    [found] = [one for one in examine(ports=fakes.ports, settings=SETTINGS) if one.name == "fireant"]
+    return found.detail
 
 
 def ticked(fakes: FakePorts) -> None:
@@ -68,6 +74,7 @@ def test_runs_that_wait_for_a_place_are_not_overdue(new_run: NewRun, fakes: Fake
     fakes.clock.advance(seconds=61)
     ticked(fakes)
     assert red(fakes) == set()
+    assert lateness(fakes.clock(), SETTINGS) is None
 
 
 def test_an_expired_lease_that_nobody_rescues_is_told(new_run: NewRun, fakes: FakePorts) -> None:
@@ -75,6 +82,7 @@ def test_an_expired_lease_that_nobody_rescues_is_told(new_run: NewRun, fakes: Fa
     fakes.clock.advance(seconds=61)
     ticked(fakes)
     assert red(fakes) == {"leases"}
+    assert lateness(fakes.clock(), SETTINGS) == timedelta(seconds=61)
 
 
 def test_due_reports_that_nobody_opens_are_told(new_run: NewRun, fakes: FakePorts) -> None:
@@ -115,8 +123,10 @@ def test_a_run_in_line_is_overdue_once_nobody_stands_before_it(new_run: NewRun, 
     fakes.clock.advance(minutes=5)
     ticked(fakes)
     assert red(fakes) == set()
+    assert lateness(fakes.clock(), SETTINGS) is None
     first.write(status="succeeded", worker="", wake_at=None, ended_at=fakes.clock())
     assert red(fakes) == {"runs"}
+    assert lateness(fakes.clock(), SETTINGS) == timedelta(minutes=5)
 
 
 def test_runs_that_wait_although_places_are_free_are_told(new_run: NewRun, fakes: FakePorts) -> None:
@@ -128,6 +138,7 @@ def test_runs_that_wait_although_places_are_free_are_told(new_run: NewRun, fakes
     fakes.clock.advance(minutes=5)
     ticked(fakes)
     assert red(fakes, limited) == set()
+    assert lateness(fakes.clock(), limited) is None
     submitted.write(status="succeeded", wake_at=None, ended_at=fakes.clock())
     assert red(fakes, limited) == {"runs"}
     RunStep.objects.create(
@@ -145,6 +156,9 @@ def test_a_probe_of_fireant_that_nobody_makes_is_told(new_run: NewRun, fakes: Fa
     fakes.clock.advance(minutes=5)
     ticked(fakes)
     assert red(fakes) == set()
+    assert of_fireant(fakes).endswith("tried again by the next run that needs it, from now on")
     fakes.clock.advance(seconds=61)
     ticked(fakes)
     assert red(fakes) == {"runs"}
+    Mark.objects.update(due_at=fakes.clock() + timedelta(seconds=9))
+    assert of_fireant(fakes).endswith("tried again in 9 s")

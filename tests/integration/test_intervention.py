@@ -80,6 +80,27 @@ def test_a_run_on_hold_is_released_under_its_own_reference(new_run: NewRun, fake
     assert [reference for _kind, _payload, reference in fakes.fireant.submitted] == [f"{run.reference}-1"]
 
 
+def test_a_job_that_is_submitted_anew_leaves_nothing_noted_of_the_earlier_ones_result(
+    new_run: NewRun, fakes: FakePorts
+) -> None:
+    fakes.store.failures.append(FireantError("no result any more", code="no_result"))
+    run = go(new_run(), fakes)
+    assert (run.status, run.step) == (Status.FAILED, Step.RESULTS_STORAGE)
+    run.write(results_path="there", result_size=7, result_sha256="f" * 64, result_etag="0x1")
+    retry_run(run.pk, actor="ann", ports=fakes.ports)
+    run.refresh_from_db()
+    assert (run.results_path, run.result_size, run.result_sha256, run.result_etag) == ("", None, "", "")
+
+
+def test_a_retry_that_keeps_its_job_keeps_what_was_noted(new_run: NewRun, fakes: FakePorts) -> None:
+    fakes.store.failures.append(StorageError("no such lakehouse"))
+    run = go(new_run(), fakes)
+    run.write(result_size=7, result_sha256="f" * 64, result_etag="0x1")
+    retry_run(run.pk, actor="ann", ports=fakes.ports)
+    run.refresh_from_db()
+    assert (run.result_size, run.result_sha256, run.result_etag) == (7, "f" * 64, "0x1")
+
+
 def test_a_timed_out_run_gets_all_its_polls_anew(new_run: NewRun, fakes: FakePorts) -> None:
     fakes.fireant.answer("101", JobState.RUNNING, JobState.RUNNING)
     run = go(new_run(), fakes, MAX_POLL_ATTEMPTS=1)

@@ -81,6 +81,12 @@ def test_pausing_twice_changes_nothing(hourly: FakePorts) -> None:
         assert len(changed) == expected
 
 
+def test_a_pause_that_is_not_the_one_that_was_seen_stays(hourly: FakePorts) -> None:
+    pause(["1"], actor="ann", reason="", ports=hourly.ports)
+    for seen, resumed in ((START - timedelta(microseconds=1), 0), (START, 1)):
+        assert len(resume(["1"], actor="ben", ports=hourly.ports, paused_at=seen)) == resumed
+
+
 def test_a_report_that_is_not_there_changes_nothing(hourly: FakePorts) -> None:
     with pytest.raises(NotPossibleError, match="no report 99"):
         pause(["1", "99"], actor="ann", reason="", ports=hourly.ports)

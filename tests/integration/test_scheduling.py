@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from report_orchestrator import signals
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status, Trigger
-from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
+from report_orchestrator.exceptions import InvalidReportError, NotPossibleError, ReportNotFoundError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.services.discovery import discover
 from report_orchestrator.services.opening import Opened, open_manual_run
@@ -129,7 +129,7 @@ def test_times_beyond_the_lookback_are_recorded_by_one_skip_that_stands_for_all_
     signals.schedule_event.disconnect(listen)
     skipped = ReportRun.objects.get(error_code="beyond_lookback")
     assert (skipped.status, skipped.scheduled_for) == (Status.SKIPPED, START + timedelta(minutes=10))
-    assert "up to 2026-07-04 11:00 UTC" in skipped.error
+    assert "up to 2026-07-04 11:00 UTC," in skipped.error
     assert told == [
         (
             "times_beyond_lookback",
@@ -200,6 +200,14 @@ def test_more_reports_than_a_batch_are_all_decided(fakes: FakePorts) -> None:
     fakes.clock.advance(minutes=10)
     assert tick(fakes).runs == 1202
     assert len(fakes.queue.rung) == 24  # a few bells for each batch: whoever hears one goes on with the rest
+
+
+@pytest.mark.parametrize("day", [date.min, date(2015, 12, 31), date(2037, 1, 1), date.max])
+def test_a_date_that_nobody_can_have_meant_opens_nothing(fakes: FakePorts, day: date) -> None:
+    schedule = discovered(fakes)
+    with pytest.raises(NotPossibleError, match=f"{day} is more than 10 years away"):
+        open_manual_run(schedule, run_date=day, asked_by="ann", ports=fakes.ports)
+    assert ReportRun.objects.count() == 0
 
 
 def test_two_manual_runs_of_one_date_are_two_runs(fakes: FakePorts) -> None:

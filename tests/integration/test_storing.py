@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from deltalake import DeltaTable
+from django.db.models import BigIntegerField
 
+from report_orchestrator import testing
 from report_orchestrator.adapters.delta_table import DeltaResults
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.exceptions import ConfigurationError, FireantError, TransientError
@@ -21,9 +26,9 @@ from report_orchestrator.ports import NOBODY, Follower, Ports, StoredResult, Upl
 from report_orchestrator.services import maintenance
 from report_orchestrator.services.execution import advance
 from report_orchestrator.services.intervention import retry_run
-from report_orchestrator.services.sweeping import OLDER_THAN, sweep_if_due
+from report_orchestrator.services.sweeping import MOST, OLDER_THAN, sweep_if_due
 from report_orchestrator.signals import schedule_event
-from report_orchestrator.testing import FakePorts, FakeStore
+from report_orchestrator.testing import FakeFireant, FakePorts, FakeStore
 from report_orchestrator.wiring import build_ports
 from tests.conftest import SettingsFactory
 
@@ -106,6 +111,24 @@ def test_a_result_is_described_beside_it(new_run: NewRun, fakes: FakePorts) -> N
     }
 
 
+def test_a_result_beyond_four_gib_is_counted_to_the_byte(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 5 * 2**30 + 1
+    fakes.fireant.bodies["101"] = BODY
+    counted = testing._upload
+    monkeypatch.setattr(
+        testing, "_upload", lambda content: replace(counted(content), size=size if content == BODY else 0)
+    )
+
+    run = go(new_run(), fakes)
+
+    assert (run.status, run.result_size) == (Status.SUCCEEDED, size)
+    assert isinstance(ReportRun._meta.get_field("result_size"), BigIntegerField)  # SQLite would take any
+    assert json.loads(fakes.store.files[run.manifest_path])["size"] == size
+    assert run.steps.get(step=Step.RESULTS_STORAGE).metadata["bytes"] == size
+
+
 def test_a_description_is_hidden_from_readers_of_the_results(new_run: NewRun, fakes: FakePorts) -> None:
     """Spark and Hadoop skip names that begin with an underscore; a shell's glob can say so too."""
     run = go(new_run(), fakes)
@@ -160,7 +183,12 @@ def test_an_upload_is_noted_on_the_run_and_given_to_the_next_attempt(
 ) -> None:
     run = killed_at(new_run(), fatal, die_after="result")
     noted = Upload(etag=run.result_etag, size=len(BODY), sha256=run.result_sha256)
-    assert (noted.etag, run.result_size, run.results_path) == (run.result_path, len(BODY), "")
+    assert (noted.sha256, run.result_size, run.results_path) == (
+        hashlib.sha256(BODY).hexdigest(),
+        len(BODY),
+        "",
+    )
+    assert noted.etag
     known: list[Upload | None] = []
     write = FatalStore.write
 
@@ -186,6 +214,17 @@ def test_the_store_is_swept_once_a_day_and_spares_what_runs_write(new_run: NewRu
 
     sweep_if_due(ports=fatal.ports)
     assert len(fatal.store.sweeps) == 2
+
+
+def test_a_store_with_much_to_sweep_is_swept_a_part_a_minute(fakes: FakePorts) -> None:
+    long_ago = time.monotonic() - 2 * OLDER_THAN.total_seconds()
+    left = (testing._Unfinished(path=f"{number}.json", touched_at=long_ago) for number in range(2 * MOST + 1))
+    fakes.store.unfinished = set(left)
+    removed = []
+    for _ in range(4):
+        removed.append(sweep_if_due(ports=fakes.ports))
+        fakes.clock.advance(minutes=1)
+    assert removed == [MOST, MOST, 1, 0]
 
 
 def test_a_tick_sweeps(fakes: FakePorts) -> None:
@@ -276,6 +315,70 @@ class TestATable:
         fakes.clock.advance(minutes=1)
         assert self.go(run, tabled).status == Status.SUCCEEDED
         assert len(self.rows(tabled)) == 1
+
+    def test_that_stays_away_fails_the_run_once_its_retries_are_used_up_and_a_persons_retry_appends(
+        self, new_run: NewRun, fakes: FakePorts, tabled: Ports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And nothing is submitted, downloaded or stored a second time for it."""
+        assert isinstance(tabled.table, DeltaResults)
+        downloads = self.downloads_of(monkeypatch)
+        in_the_way = Path(tabled.table._address)
+        in_the_way.write_text("a file where the table should be")
+        fakes.fireant.bodies["101"] = b'{"results": [{"a": 1}]}'
+
+        run = self.go(new_run(), tabled)
+        tries = 1
+        while run.status == Status.UP_FOR_RETRY:
+            fakes.clock.advance(hours=2)
+            run, tries = self.go(run, tabled), tries + 1
+        stored = dict(fakes.store.files)
+
+        assert (run.status, run.error_code, tries) == (Status.FAILED, "table", SETTINGS.max_retries + 1)
+        assert run.results_path == f"memory://{run.result_path}"
+        assert stored.keys() == {run.result_path, run.manifest_path}
+
+        in_the_way.unlink()
+        fakes.clock.advance(hours=2)
+        retry_run(run.pk, actor="person", ports=tabled)
+        assert self.go(run, tabled).status == Status.SUCCEEDED
+        assert [row["run_reference"] for row in self.rows(tabled)] == [str(run.reference)]
+        assert (len(fakes.fireant.submitted), downloads) == (1, ["101"])
+        assert fakes.store.files == stored
+
+    def test_that_has_the_rows_of_a_worker_that_was_killed_gets_no_others(
+        self, new_run: NewRun, fakes: FakePorts, tabled: Ports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        downloads = self.downloads_of(monkeypatch)
+        fakes.fireant.bodies["101"] = b'{"results": [{"a": 1}]}'
+        run = new_run()
+        append = DeltaResults.append
+
+        def append_and_die(*given: Any) -> NoReturn:
+            append(*given)
+            raise Killed
+
+        with monkeypatch.context() as dying:
+            dying.setattr(DeltaResults, "append", append_and_die)
+            with pytest.raises(Killed):
+                self.go(run, tabled)
+        fakes.clock.advance(minutes=10)
+
+        assert self.go(run, tabled).status == Status.SUCCEEDED
+        assert self.learned(run)["rows"] is None
+        assert len(self.rows(tabled)) == 1
+        assert (len(fakes.fireant.submitted), downloads) == (1, ["101"])
+
+    def downloads_of(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The jobs whose results are asked for from now on."""
+        asked: list[str] = []
+        results = FakeFireant.results
+
+        def ask(fireant: FakeFireant, job_id: str) -> AbstractContextManager[Iterator[bytes]]:
+            asked.append(job_id)
+            return results(fireant, job_id)
+
+        monkeypatch.setattr(FakeFireant, "results", ask)
+        return asked
 
     def test_is_put_together_from_the_settings(self, tmp_path: Path) -> None:
         given = {"RESULT_TABLES": "true", "RESULT_ROOT": tmp_path, "FABRIC_RESULTS_PATH": "teams/risk"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections import Counter
@@ -114,23 +115,30 @@ def counts(name: str) -> dict[str, int]:
     return dict(Counter(runs.values_list("status", flat=True)))
 
 
-def edit(name: str, seconds: float, stop: str) -> dict[str, int]:
-    """Changes crons all the while, by `save()` and `QuerySet.update()`; discovers, and switches the approach, now and then."""
+def edit(name: str, edits: int, decisions: int, stop: str) -> dict[str, int]:
+    """Changes crons all the while, by `save()` and `QuerySet.update()`; discovers, and switches the approach, now and then.
+
+    Goes on for so many edits at least, and until so many times have been decided.
+    """
     await_racers(stop)
     chance = random.Random(SEED)
     reports = list(Report.objects.filter(name__startswith=name))
     ends: dict[str, int] = {"saved": 0, "updated": 0, "discovered": 0, "switched": 0}
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        report = chance.choice(reports)
-        _change(report, chance, ends)
-        if chance.random() < 0.02:
+    deadline = time.monotonic() + 90
+    for number in itertools.count(1):
+        _change(chance.choice(reports), chance, ends)
+        if number % 20 == 0:
             discover(ports=get_ports())
             ends["discovered"] += 1
-        if chance.random() < 0.02:
+        if number % 15 == 0:
             approach = replace(get_settings(), scheduling_approach=chance.choice(APPROACHES))
             sync_schedules(ports=get_ports(), settings=approach)
             ends["switched"] += 1
+        if number >= edits and sum(counts(name).values()) > decisions:
+            break
+        assert time.monotonic() < deadline, (
+            f"the race was too short to prove anything: {ends}, {counts(name)}"
+        )
     return ends
 
 
