@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick screenshots chromium bench soak format clean
+.PHONY: help demo serve test quick versions screenshots chromium bench soak format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -28,6 +28,9 @@ test: $(STAMP) chromium ## everything that must hold: format, lint, types, impor
 
 quick: $(STAMP) ## the fast tests alone
 	@$(BIN)/python -m pytest -q -m "not acceptance" tests
+
+versions: chromium ## the tests of the database and of the browser on Django 5.2, 6.0 and 6.1; half an hour
+	@PYTHON=$(PYTHON) sh .ci/versions
 
 screenshots: $(STAMP) chromium ## take the README's pictures anew from the demo
 	@SCREENSHOTS=schematics/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
