@@ -238,7 +238,8 @@ def _span(hour: Hour) -> str:
 
 def _day_summary(found: Dashboard) -> str:
     told = gettext(
-        "{succeeded} succeeded, {failed} failed, {skipped} skipped, {under_way} under way, of {expected} expected."
+        "{succeeded} succeeded, {failed} failed, {skipped} skipped, {under_way} under way, of {expected} expected. "
+        "Runs by hand are not among them."
     )
     sums = {
         name: number(sum(getattr(hour, name) for hour in found.hours))

@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.admin.display import NOTHING
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
 
+SHORT = 16
+"""Characters that even a narrow screen shows in one line."""
 STATES = {state.value: state.label for state in ScheduleState}
 
 
@@ -40,12 +42,22 @@ def in_one_line(change: ReportChange) -> SafeString:
     """The differences for a list, long ones cut."""
     return format_html_join(
         "; ",
-        '{}: <del class="ro-before">{}</del> → <ins class="ro-after">{}</ins>',
+        '{}: <del class="ro-before{}">{}</del> → <ins class="ro-after{}">{}</ins>',
         (
-            (one.name, Truncator(one.before).chars(60), Truncator(one.after).chars(60))
+            (one.name, _unbroken(one.before), _cut(one.before), _unbroken(one.after), _cut(one.after))
             for one in differences(change)
         ),
     )
+
+
+def _cut(value: str) -> str:
+    """The beginning of a long value."""
+    return Truncator(value).chars(60)
+
+
+def _unbroken(value: str) -> str:
+    """The class for a short value, such as a cron, that would be misread across two lines."""
+    return " ro-unbroken" if len(value) <= SHORT else ""
 
 
 def in_a_table(change: ReportChange) -> SafeString:

@@ -275,7 +275,9 @@ def _intervene(runs: Sequence[ReportRun]) -> None:
 
 
 def _change(schedules: Sequence[ReportSchedule], luck: random.Random, now: datetime) -> None:
-    """A few edits for every third report, the newest yesterday."""
+    """Discovered before the first run; then a few edits for every third report, the newest yesterday."""
+    discovered = now - timedelta(weeks=WEEKS, days=1)
+    ReportChange.objects.filter(kind=ChangeKind.NEW, schedule__in=schedules).update(noticed_at=discovered)
     changes = []
     for schedule in schedules[::3]:
         days = sorted((luck.uniform(1, 50) for _ in range(3)), reverse=True)
