@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from report_orchestrator import signals
@@ -129,7 +131,8 @@ def test_times_beyond_the_lookback_are_recorded_by_one_skip_that_stands_for_all_
     signals.schedule_event.disconnect(listen)
     skipped = ReportRun.objects.get(error_code="beyond_lookback")
     assert (skipped.status, skipped.scheduled_for) == (Status.SKIPPED, START + timedelta(minutes=10))
-    assert "up to 2026-07-04 11:00 UTC," in skipped.error
+    last = datetime(2026, 7, 4, 11, 0, tzinfo=UTC).astimezone(ZoneInfo(settings.TIME_ZONE))
+    assert f"up to {last:%Y-%m-%d %H:%M %Z}," in skipped.error
     assert told == [
         (
             "times_beyond_lookback",
