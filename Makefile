@@ -1,11 +1,11 @@
-# `make help` lists what there is. Everything works on a fresh machine with Python 3.11 or newer.
+# `make help` lists the targets. Everything works on a fresh machine with Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick versions screenshots chromium bench soak format clean
+.PHONY: help demo serve test quick floors versions screenshots chromium pgbouncer bench soak format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -17,40 +17,44 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## the main job, end to end, on embedded defaults; stops what it starts
+demo: $(STAMP) ## run eighteen reports end to end on local defaults, then stop everything
 	@$(BIN)/python -m tests.demo run
 
-serve: $(STAMP) ## the same left running, with the admin to log in to
+serve: $(STAMP) ## the same, left running, with an admin to log in to
 	@$(BIN)/python -m tests.demo serve
 
-test: $(STAMP) chromium ## everything that must hold: format, lint, types, import contracts, migrations, tests
+test: $(STAMP) chromium ## the gate: format, lint, types, import contracts, checks, migrations, all tests
 	@BIN=$(BIN) sh .ci/gate
 
-quick: $(STAMP) ## the fast tests alone
-	@$(BIN)/python -m pytest -q -m "not acceptance" tests
+quick: $(STAMP) ## the fast tests only: no browser, no cluster, under 90 seconds
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser" tests
 
-versions: chromium ## the tests of the database and of the browser on Django 5.2, 6.0 and 6.1; half an hour
+floors: $(STAMP) ## the fast tests with the lowest declared version of every dependency; three minutes
+	@sh .ci/floors
+
+versions: $(STAMP) pgbouncer ## fast tests on pairs of Python, Django and database, and behind poolers; half an hour
 	@PYTHON=$(PYTHON) sh .ci/versions
 
-screenshots: $(STAMP) chromium ## take the README's pictures anew from the demo
+screenshots: $(STAMP) chromium ## retake the README's pictures from the demo
 	@SCREENSHOTS=schematics/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
-# For the browser tests, which say what is missing where this cannot bring it: only root may, and only where apt is.
-chromium:
-	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	  echo "installing Debian's chromium for the browser tests"; \
-	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium; } >/dev/null 2>&1 \
-	  || echo "chromium could not be installed: install Debian's package chromium yourself"; fi
+# For the tests with a browser or a pooler. Installs only as root and with apt; otherwise the tests say what is missing.
+chromium pgbouncer:
+	@if ! PATH="$$PATH:/usr/sbin" command -v $@ >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing Debian's $@ for the tests"; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $@; } >/dev/null 2>&1 \
+	  || echo "$@ could not be installed: install Debian's package $@ yourself"; fi
 
-bench: $(STAMP) ## measure on this machine and print a table; takes half an hour
+bench: $(STAMP) ## measure this machine and print a table; half an hour
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(STAMP) ## ten minutes of random kills, half of them with cut wires on PostgreSQL and Redis; SEED=… replays
+soak: $(STAMP) ## ten minutes of random kills, also with cut connections on PostgreSQL and Redis, then 50,000 random histories of reports; SEED=… replays
 	@$(BIN)/python -m tests.faults.soak --minutes 5 --on sqlite $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.faults.soak --minutes 5 --on postgres $(if $(SEED),--seed $(SEED))
+	@SCHEDULE_SEEDS=$(or $(SEED),$$(shuf -i 10-999999 -n 1))+100 $(BIN)/python -m pytest -q -n 2 tests/services/scheduling/test_schedule_model.py
 
-format: $(STAMP) ## rewrite the code in the one format
+format: $(STAMP) ## format the code and fix lint
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-clean: ## remove what the other targets made
+clean: ## remove everything that the other targets created
 	@rm -rf $(VENV) var dist build .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,9 +1,24 @@
-"""Runs a Django project's scheduled reports on Fireant and stores their results in Microsoft Fabric.
+"""Run a Django project's scheduled reports on Fireant and store their results in Microsoft Fabric.
 
-The package is one house with stairs in one direction: `domain` (pure rules) ← `ports` (what the outside must offer)
-← `models` (the run table, which is the truth) ← `services` (what the product does) and `adapters` (each the only importer
-of its vendor) ← `wiring` (settings become adapters) ← `tasks` (what qcluster calls) ← `admin` and the management commands.
-A queue message is only a doorbell: whoever hears it looks at the run table, takes a lease, advances what is due and leaves.
+Imports run one way: `domain` ← `ports` ← `models` ← `services` and `adapters` ← `wiring` ← `tasks` ← `admin` and commands.
+
+    domain      pure rules: cron, run states, payload, retries
+    ports       interfaces to the outside
+    models      the run table, which holds the state of every run
+    services    discovery, scheduling, running, monitoring, upkeep
+    adapters    each the only importer of its vendor
+    wiring      builds adapters from settings
+    tasks       functions that Django-Q calls; a message only asks a worker to read the run table
+    cluster     processes of `qcluster`; the ticker starts all periodic work
+    brokers     ticks for clusters that Django-Q's own command starts
+    admin       pages and actions; `management` has the commands
+    sandbox     local Fireant and OneLake, for demos and tests
+
+    conf        settings, parsed once; `setting_values` says what they may be, `checks` has their system checks
+    runtime     ports, clock and settings that each service gets
+    signals     events of runs and schedules; `log_events` writes them to the log, as JSON in production
+    masking     replaces secrets in logs, pages and errors
+    testing     fakes of all ports
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,13 +1,15 @@
-"""The host's own broker, with ticks in between: `Q_CLUSTER = {"broker_class": "report_orchestrator.brokers.ticking_broker", …}`.
+"""The host's own broker, with ticks: `Q_CLUSTER = {"broker_class": "report_orchestrator.brokers.ticking_broker", …}`.
 
-Django-Q looks at its schedules every 30 seconds. Its pusher asks the broker for work several times a second, so that is where
-shorter intervals are kept: of all pushers of all clusters one wins a turn in the database and rings.
+Only for clusters that are not started by this app's `qcluster` command, which ticks by itself.
+
+Django-Q checks its schedules every 30 seconds. Its pusher calls the broker several times a second, so shorter intervals are
+kept there: of all pushers of all clusters, one claims the turn in the database and sends the tick.
 """
 
-from __future__ import annotations
-
 import logging
+import math
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
 
@@ -16,55 +18,66 @@ from django.utils.module_loading import import_string
 from django_q.brokers import Broker
 from django_q.conf import Conf
 
-from report_orchestrator.adapters.database import database_clock
-from report_orchestrator.adapters.django_q import send
+from report_orchestrator.adapters.database_clock import database_clock
+from report_orchestrator.adapters.queue.django_q import send
 from report_orchestrator.conf import get_settings
-from report_orchestrator.models import Mark
-from report_orchestrator.services.approaches import Bell, bells, in_force
+from report_orchestrator.models import SharedState
+from report_orchestrator.models.connections import close_connections
+from report_orchestrator.services.scheduling.effective_settings import effective_settings
+from report_orchestrator.services.scheduling.queue_schedules import Tick, ticks
 
 AFTER_AN_ERROR = 5.0
-"""Seconds in which the ticks are not looked at when the database was away."""
+"""Seconds without ticks after a database error."""
 MARGIN = 0.01
-"""Seconds behind a turn, so that the look at it does not come a moment too early."""
+"""Seconds added to the wait for a turn, so that it is never checked a moment too early."""
 
 logger = logging.getLogger("report_orchestrator.brokers")
 
 
 class TickingMixin:
-    """Rings the bells whose turn has come, then asks the broker for work as always."""
+    """Sends the ticks that are due before each `dequeue` of the broker."""
 
     _quiet_until = 0.0
 
     def dequeue(self) -> Any:
-        """What the broker has, as `Broker.dequeue`."""
         if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + self._ring_due()
+            self._quiet_until = time.monotonic() + self._send_due()
         return super().dequeue()  # type: ignore[misc]  # the broker that this is mixed into
 
-    def _ring_due(self) -> float:
-        """Rings what is due; returns for how many seconds there is nothing to look for.
+    def _send_due(self) -> float:
+        """Send the ticks that are due; return the seconds until the next one.
 
-        A database that is away for a moment must not end the pusher, which would take its broker's messages with it.
+        A database error must not end the pusher, which would lose the messages that it holds.
         """
         try:
             close_old_connections()
-            return min(_ring_if_due(bell) for bell in bells(in_force(get_settings())))
+            return run_due_ticks(lambda tick: send(tick.task, name=tick.name))
         except Error:
-            logger.warning("the ticks could not be looked at", exc_info=True)
+            close_connections()  # also to a server that has become read-only
+            logger.warning("could not check scheduled ticks; retrying in %.0f s", AFTER_AN_ERROR, exc_info=True)
             return AFTER_AN_ERROR
 
 
-def _ring_if_due(bell: Bell) -> float:
-    """Rings where this pusher wins the turn; returns the seconds until the next one."""
+def leave_ticks_to_cluster() -> None:
+    """Let the brokers of this process and of those forked from it send no ticks, because the cluster ticks by itself."""
+    TickingMixin._quiet_until = math.inf  # noqa: SLF001 - of this module
+
+
+def run_due_ticks(run: Callable[[Tick], object]) -> float:
+    """Run the ticks that are due and whose turn this process claims; return the seconds until the next one."""
+    return min([_run_if_due(tick, run) for tick in ticks(effective_settings(get_settings()))])
+
+
+def _run_if_due(tick: Tick, run: Callable[[Tick], object]) -> float:
     now = database_clock()
-    following = bell.turn_after(now)
-    if Mark.objects.win(bell.mark, now=now, until=following):
-        send(bell.task, name=bell.name)
+    following = tick.turn_after(now)
+    if SharedState.objects.claim_turn(tick.state_name, now=now, until=following):
+        run(tick)
     return (following - now).total_seconds() + MARGIN
 
 
 def ticking_broker(list_key: str | None = None) -> Broker:
-    """The broker that `Q_CLUSTER` asks for with its own keys (`orm`, `redis`, …), ticking."""
+    """Return the broker that `Q_CLUSTER` configures by its own keys (`orm`, `redis`, …), with ticks."""
     return _ticking_class()(list_key=list_key or Conf.CLUSTER_NAME)
 
 
@@ -75,7 +88,7 @@ def _ticking_class() -> type[Any]:
 
 
 def _host_broker() -> type[Any]:
-    """The class that Django-Q itself would have chosen, in its own order of keys."""
+    """Return the broker class that Django-Q would choose, in its own order of keys."""
     if Conf.IRON_MQ:
         return cast("type[Any]", import_string("django_q.brokers.ironmq.IronMQBroker"))
     if isinstance(Conf.SQS, dict):

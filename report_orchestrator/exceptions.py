@@ -1,12 +1,14 @@
-"""Everything that can go wrong, as one tree.
+"""The exceptions of the package, as one tree.
 
-An adapter translates its vendor's errors into these at its border and decides there what is transient. Messages are for the
-person who must act: they name the report or the setting, and what to do. They never carry a secret.
+An adapter translates its vendor's errors into these at its border and marks transient ones there. Messages are for
+the person who must act: they name the report or setting and the remedy, and never contain a secret.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from report_orchestrator.domain.error_codes import ErrorCode
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -15,96 +17,91 @@ if TYPE_CHECKING:
 class OrchestratorError(Exception):
     """The root of the tree. `code` is a stable word for filters, logs and grouping; the message is for people."""
 
-    code = "error"
+    code: str = "error"
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
 
     @property
     def message(self) -> str:
-        """The sentence for people, without the class's name."""
         return str(self)
 
 
 class ConfigurationError(OrchestratorError):
-    """A setting is missing, misspelt or refused. Trying again does not help until a person changes it."""
+    """A setting is missing, misspelt or rejected. A retry does not help until it is changed."""
 
-    code = "configuration"
+    code: str = ErrorCode.CONFIGURATION
 
 
 class InvalidReportError(OrchestratorError):
-    """A report cannot run as it is defined. Trying again does not help until its definition changes."""
+    """A report's definition is invalid. A retry does not help until it is changed."""
 
-    code = "invalid_report"
-
-    def __init__(self, message: str, *, code: str = "invalid_report") -> None:
-        super().__init__(message)
-        self.code = code
+    code: str = ErrorCode.INVALID_REPORT
 
 
 class InvalidCronError(InvalidReportError):
-    """A cron expression that does not parse, or that can never fire."""
+    """A cron expression does not parse or can never fire."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code="invalid_cron")
+    code: str = ErrorCode.INVALID_CRON
 
 
 class ReportNotFoundError(InvalidReportError):
-    """The host has no such report (any more)."""
+    """The host does not have the report, or no longer."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code="report_not_found")
+    code: str = ErrorCode.REPORT_NOT_FOUND
 
 
 class TransientError(OrchestratorError):
-    """Something that may well work a little later: a time-out, a refused connection, a 503.
+    """A temporary error, such as a timeout, a refused connection or a 503. A retry may succeed.
 
-    `retry_after` is the wait that the other side asked for, or None where it asked for none.
+    `retry_after` is the wait that the service asked for, or None.
     """
 
-    code = "transient"
+    code: str = ErrorCode.TRANSIENT
 
-    def __init__(
-        self, message: str, *, code: str = "transient", retry_after: timedelta | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, message: str, *, code: str = "", retry_after: timedelta | None = None) -> None:
+        super().__init__(message, code=code)
         self.retry_after = retry_after
 
 
 class FireantError(OrchestratorError):
-    """Fireant gave a definite refusal or an answer that cannot be used. Sending the same again does not help."""
+    """Fireant rejected the request or sent an unusable response. Sending the same again does not help."""
 
-    code = "fireant"
+    code: str = ErrorCode.FIREANT
 
-    def __init__(self, message: str, *, code: str = "fireant", excerpt: str = "") -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, message: str, *, code: str = "", excerpt: str = "") -> None:
+        super().__init__(message, code=code)
         self.excerpt = excerpt
 
 
 class SubmissionUnknownError(TransientError):
-    """A submission was sent and its answer never arrived: Fireant may or may not hold the job."""
+    """A submission was sent and no response arrived: Fireant may or may not have the job."""
 
-    def __init__(
-        self, message: str, *, code: str = "submission_unknown", retry_after: timedelta | None = None
-    ) -> None:
-        super().__init__(message, code=code, retry_after=retry_after)
+    code: str = ErrorCode.SUBMISSION_UNKNOWN
 
 
 class StorageError(OrchestratorError):
-    """The result store refused for good. A person must look."""
+    """The result store rejected the result permanently. A person must act."""
 
-    code = "storage"
+    code: str = ErrorCode.STORAGE
 
 
 class LedgerError(OrchestratorError):
-    """The host's own job table cannot take the record as configured. A person must look."""
+    """The host's table of jobs or modifiers rejected the record. A person must act."""
 
-    code = "job_record"
+    code: str = ErrorCode.JOB_RECORD
+
+    def __init__(self, message: str, *, code: str = ErrorCode.JOB_RECORD) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class GaveWayError(OrchestratorError):
-    """A download left its worker to others. Nobody's failure: the run goes on by itself, at `until` at the earliest."""
+    """A download yielded its worker to other runs. Not a failure: the run continues at `until` at the earliest."""
 
-    code = "gave_way"
+    code: str = ErrorCode.GAVE_WAY
 
     def __init__(self, message: str, *, until: datetime) -> None:
         super().__init__(message)
@@ -112,16 +109,12 @@ class GaveWayError(OrchestratorError):
 
 
 class NotPossibleError(OrchestratorError):
-    """A person asked for something that cannot be done to this run or report as it stands. The message says what can."""
+    """A request of a person is not possible in the present state of the run or report. The message says why."""
 
     code = "not_possible"
 
-    def __init__(self, message: str, *, code: str = "not_possible") -> None:
-        super().__init__(message)
-        self.code = code
-
 
 class LeaseLostError(OrchestratorError):
-    """Another worker owns the run now. The result of this one is dropped; nothing needs doing."""
+    """Another worker owns the run now. This worker's result is dropped; no action is needed."""
 
     code = "lease_lost"

@@ -1,6 +1,4 @@
-"""The one module that writes the product's log lines, and the formatters that make them JSON in `prod` and readable in `dev`."""
-
-from __future__ import annotations
+"""Log lines of the services' events: their levels, and formatters for JSON in `prod` and readable lines in `dev`."""
 
 import logging
 import logging.config
@@ -12,12 +10,17 @@ from django.conf import settings as django_settings
 from pythonjsonlogger.json import JsonFormatter
 
 from report_orchestrator import signals
-from report_orchestrator.conf import Settings, load_settings
+from report_orchestrator.conf import Settings, current_secrets, load_settings
+from report_orchestrator.domain.printable import printable
+from report_orchestrator.masking import masked
 
 LOGGER = "report_orchestrator"
+QUEUE_LOGGER = "django-q"
+LONGEST_VALUE = 16 * 1024
+"""Characters of a text that a log line keeps, such as an error or a traceback."""
 logger = logging.getLogger(LOGGER)
 
-_ERRORS = frozenset({"run_failed", "run_timed_out", "pass_failed"})
+_ERRORS = frozenset({"run_failed", "run_timed_out"})
 _WARNINGS = frozenset(
     {
         "lease_lost",
@@ -27,20 +30,24 @@ _WARNINGS = frozenset(
         "report_quarantined",
         "removals_held",
         "report_key_too_long",
+        "report_key_unusable",
+        "job_end_not_recorded",
         "change_left_to_discovery",
         "times_beyond_lookback",
         "circuit_opened",
+        "clock_leap_undone",
         "clock_set_back",
         "sweep_failed",
+        "pruning_failed",
         "rows_not_appended",
     }
 )
-_DEBUGS = frozenset({"message_found_nothing"})
+_DEBUGS = frozenset({"message_found_nothing", "due_times_decided"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def level_of(event: str) -> int:
-    """A retry is information, an ended failure an error; a message that came for nothing is everyday."""
+    """Return the log level of an event: info for a retry, error for an ended failure."""
     if event in _ERRORS:
         return logging.ERROR
     if event in _DEBUGS:
@@ -49,20 +56,14 @@ def level_of(event: str) -> int:
 
 
 def write_event(*, event: str, fields: Mapping[str, object], **_kwargs: object) -> None:
-    """Writes one line, its keys in `extra`."""
     logger.log(level_of(event), event.replace("_", " "), extra={"event": event, **fields})
 
 
-def masked(text: str) -> str:
-    """The text without any secret of the settings."""
-    settings, _problems = load_settings()
-    return settings.masked(text)
-
-
-def masked_beginning(text: str) -> str:
-    """The same for the beginning of a longer text, which may have been cut within a secret."""
-    settings, _problems = load_settings()
-    return settings.masked_beginning(text)
+def _beginning(value: object) -> object:
+    """Return the value, or the beginning of a long text without what the cut leaves of a secret."""
+    if not isinstance(value, str) or len(value) <= LONGEST_VALUE:
+        return value
+    return masked(value[:LONGEST_VALUE], current_secrets(), is_cut=True)
 
 
 class JsonLines(JsonFormatter):
@@ -77,12 +78,11 @@ class JsonLines(JsonFormatter):
         )
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        return masked(super().format(record))
+        return printable(masked(super().format(record), current_secrets()))
 
     def process_log_record(self, log_data: dict[str, object]) -> dict[str, object]:
-        """Puts the time first."""
-        return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **log_data}
+        short = {key: _beginning(value) for key, value in log_data.items()}
+        return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **short}
 
 
 class ReadableLines(logging.Formatter):
@@ -92,13 +92,11 @@ class ReadableLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        return masked(super().format(record))
+        return printable(masked(super().format(record), current_secrets()), keep="\n\t")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        """The message and the event's keys."""
         pairs = [
-            f"{key}={value!r}"
+            f"{key}={_beginning(value)!r}"
             for key, value in vars(record).items()
             if key not in _STANDARD and key != "event" and value not in ("", None)
         ]
@@ -106,18 +104,29 @@ class ReadableLines(logging.Formatter):
 
 
 class OwnHandler(logging.StreamHandler[TextIO]):
-    """The handler that we put there, and so may take away or silence."""
+    """The package's own handler, which alone it may remove or silence."""
 
 
 def silence_own_handler(level: int) -> None:
-    """Leaves only lines of `level` and above to our own handler; a host's handlers are the host's."""
+    """Raise the level of the package's own handler. Handlers of the host are not touched."""
     for handler in logger.handlers:
         if isinstance(handler, OwnHandler):
             handler.setLevel(level)
 
 
+def silence_queue(level: int) -> None:
+    """Let Django-Q log from this level on, unless the host's `LOGGING` names its logger."""
+    if not is_named_by_host(QUEUE_LOGGER):
+        logging.getLogger(QUEUE_LOGGER).setLevel(level)
+
+
+def is_named_by_host(name: str) -> bool:
+    """Return True if the host's `LOGGING` configures this logger."""
+    return name in (getattr(django_settings, "LOGGING", None) or {}).get("loggers", {})
+
+
 def connect() -> None:
-    """Listens to the services, and gives the log a handler where the host has configured none for it."""
+    """Log the services' events; add a handler if the host has configured none."""
     signals.run_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.run")
     signals.message_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.message")
     signals.schedule_event.connect(write_event, dispatch_uid="report_orchestrator.log_events.schedule")

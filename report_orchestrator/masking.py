@@ -1,6 +1,4 @@
-"""Secrets out of texts: in every form in which an answer, a library or a formatter may give one back."""
-
-from __future__ import annotations
+"""Mask secrets in texts, in every form in which a response, a library or a formatter may return them."""
 
 import base64
 import html
@@ -13,61 +11,133 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 SHORTEST_ENCODED = 8
-"""Characters of a secret from which on it is looked for in base64 and hexadecimal: shorter ones would be found by chance."""
+"""Minimum length of a secret that is also searched in base64 and hexadecimal; shorter ones match by chance."""
 SHORTEST_PART = 4
-"""Characters from which on the beginning of a secret counts as one, where a text was cut."""
+"""Minimum length of a secret's beginning that is masked at the end of a cut text."""
 
-_USER_OF_URL = re.compile(r"(://)[^/?#\s\"'<>]{1,300}@")
-"""Up to the last @ of the authority, as an address is read: a password may hold another one."""
-_CREDENTIAL = re.compile(r"(?i)\b((?:bearer|basic) )[a-z0-9\-._~+/]{16,}=*")
-_TOKEN = re.compile(r"(?i)((?:access|refresh|id)_token\\?[\"']?\s*[:=]\s*\\?[\"']?)[^\"'\\\s&,}]+")
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
+LONGEST = 128 * 1024
+"""Characters of a text that are searched and kept; more would hold the process, whoever wrote them."""
+
+_USER_OF_URL = re.compile(r"(?<!abfs)(?<!abfss)(?<!wasb)(?<!wasbs)(://)(?:[^/?#\s\"'<>@]*+@)++")
+"""Up to the last @ of the authority, since a password may contain another one. In Azure's storage it follows a container."""
+_CREDENTIAL = re.compile(r"(?i)\b((?:bearer|basic)\s++)[a-z0-9\-._~+/]{16,}+=*+")
+_JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]++(?:\.[\w-]*+)?+(?:\.[\w-]*+)?+")
+_SHORTEST_JWT_HEADER = 11
+_LONGEST_NAME = 80
+_PAIR = re.compile(r"(?<![\w-])([\w-]++)(\\?[\"']?\s{0,4}+([:=])\s{0,4}+)(\\?[\"']?)")
+"""The name of `name=value`, `Name: value` or `"name": "value"`, its separator, and the quote before its value."""
+_EMPTY = r"(?!(?:null|None|true|false)\b|\*{3})"
+_VALUES = {
+    "": re.compile(_EMPTY + r"[^\"'\\\s&,;<>(){}\[\]]++"),
+    '"': re.compile(r"(?:[^\"\\]|\\.)++", re.DOTALL),
+    "'": re.compile(r"(?:[^'\\]|\\.)++", re.DOTALL),
+    '\\"': re.compile(r"[^\"\\]++"),
+    "\\'": re.compile(r"[^'\\]++"),
+}
+_AUTHORIZATION = re.compile(_EMPTY + r"[^\"'\\\s,;<>]++(?:[ \t]++[^\"'\\\s,;<>]++)?+")
+"""The value of the header without quotes: scheme and credential."""
+_COOKIES = re.compile(r"[^\"'\r\n]++")
+
+_TELLING_PART = re.compile(
+    "passw|passphrase|passcode|secret|token|credential|authorization|apikey|accesskey|accountkey|privatekey|signingkey|"
+    "encryptionkey|subscriptionkey|functionskey|sharedkey|masterkey|connectionstring|connstr|cookie|signature|"
+    "kennwort|geheim|motdepasse|contrase|wachtwoord|hasło|lösenord"
+)
+_TELLING_WORDS = frozenset({"pass", "pwd", "pw", "sas", "sig", "auth", "bearer", "jwt", "senha", "clave"})
+"""Names that suggest a secret, alone or as their last word."""
+_TELLING_PARAMETERS = frozenset({"key", "code"})
+"""Names that suggest a secret only alone, and in a text only as a parameter of an address."""
+_PROSE = frozenset(
+    {"token", "tokens", "secret", "secrets", "signature", "credential", "credentials", "auth", "bearer", "pass"}
+)
+"""Words before which a colon belongs to a sentence."""
+_WORDS_OF_NAME = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-z])|[0-9]+")
 
 _lent: deque[str] = deque(maxlen=4)
-"""A process has one credential, whose token lasts an hour or more: the present one, and those that it followed."""
+"""The current and previous tokens of the process's credential; each lasts an hour or more."""
 
 
 def remember(token: str) -> None:
-    """Masks a token that the outside has lent us, from now on and for as long as it is among the last few."""
+    """Mask a token issued to this process, while it is among the last four."""
     if token not in _lent:
         _lent.append(token)
 
 
 def lent() -> tuple[str, ...]:
-    """The last few tokens."""
     return tuple(_lent)
 
 
-def masked(text: str, secrets: tuple[str, ...]) -> str:
-    """The text with `***` for every secret, however it is escaped or encoded, and for credentials that are nobody's setting:
-    lent tokens, bearer tokens, and the users and passwords of addresses such as a proxy's.
+def masked(text: str, secrets: tuple[str, ...], *, is_cut: bool = False) -> str:
+    """Return the text with `***` for every secret, however it is escaped or encoded, and for other credentials.
 
-    A lent token is long, and of letters that nobody escapes: it is looked for as it is and encoded, without a pattern. One of
-    16 such tokens with every letter's spelling takes seconds to compile.
+    Those are lent tokens, users and passwords in URLs, credentials of any scheme, and values under names that suggest a
+    secret. `is_cut` also masks the beginning of a secret at the end of a text that was cut, as here at `LONGEST`.
     """
+    if len(text) > LONGEST:
+        text, is_cut = text[:LONGEST], True
+    # A pattern of 16 lent tokens with all spellings takes seconds to compile; they need no escaping, so plain replacement does.
     for token in lent():
         for form in _forms((token,)):
             text = text.replace(form, MASK)
     if secrets:
         text = _pattern(secrets).sub(MASK, text)
+    if is_cut:
+        text = _without_cut_secret(text, secrets)
     text = _USER_OF_URL.sub(rf"\1{MASK}@", text)
-    for credential in (_CREDENTIAL, _TOKEN):
-        text = credential.sub(rf"\1{MASK}", text)
-    return _JWT.sub(MASK, text)
+    text = _CREDENTIAL.sub(rf"\1{MASK}", text)
+    text = _JWT.sub(_without_jwt, text)
+    return _without_values(text)
 
 
-def masked_beginning(text: str, secrets: tuple[str, ...]) -> str:
-    """The same for the beginning of a longer text, which may have been cut within a secret."""
-    text = masked(text, secrets)
-    for kept in (secrets, *((token,) for token in lent())):
-        for form in _forms(kept):
+def _without_jwt(match: re.Match[str]) -> str:
+    header, dot, _rest = match[0].partition(".")
+    return MASK if dot and len(header) >= _SHORTEST_JWT_HEADER else match[0]
+
+
+def _without_values(text: str) -> str:
+    kept: list[str] = []
+    at = 0
+    for pair in _PAIR.finditer(text):
+        if pair.start() < at or not _is_telling_pair(pair):
+            continue
+        if value := _value_pattern(pair[1], pair[4]).match(text, pair.end()):
+            kept += [text[at : pair.end()], MASK]
+            at = value.end()
+    return "".join([*kept, text[at:]])
+
+
+def _value_pattern(name: str, quote: str) -> re.Pattern[str]:
+    end = name[-len("authorization") :].lower()
+    if not quote and end == "authorization":
+        return _AUTHORIZATION
+    return _COOKIES if not quote and end.endswith("cookie") else _VALUES[quote]
+
+
+def _is_telling_pair(pair: re.Match[str]) -> bool:
+    name, is_quoted = pair[1][-_LONGEST_NAME:].lower(), pair[2][0] in "\\\"'"
+    if name in _TELLING_PARAMETERS and not is_quoted:
+        return pair.string[max(pair.start() - 1, 0)] in "?&"
+    return is_telling(pair[1][-_LONGEST_NAME:]) and (pair[3] == "=" or is_quoted or name not in _PROSE)
+
+
+@lru_cache(maxsize=1024)
+def is_telling(name: str) -> bool:
+    """Return True if a value under this name is likely a secret: `db_password`, `AccountKey`, `sig`, `Passwort`."""
+    words = [word.lower() for word in _WORDS_OF_NAME.findall(name[-_LONGEST_NAME:])]
+    together = "".join(words)
+    return together == "key" or not _TELLING_WORDS.isdisjoint(words[-1:]) or _TELLING_PART.search(together) is not None
+
+
+def _without_cut_secret(text: str, secrets: tuple[str, ...]) -> str:
+    for group in (secrets, *((token,) for token in lent())):
+        for form in _forms(group):
             if cut := _cut_within(text, form):
                 return text[:-cut] + MASK
     return text
 
 
 def _cut_within(text: str, form: str) -> int:
-    """How many of the text's last letters are the beginning of the form, `SHORTEST_PART` at least; else 0."""
+    """Return the length of the form's beginning at the end of the text; 0 if it is below `SHORTEST_PART`."""
     begins = form[:SHORTEST_PART]
     at = text.find(begins, max(len(text) - len(form) + 1, 0))
     while at >= 0:
@@ -84,7 +154,7 @@ def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _any_spelling(letter: str) -> str:
-    """A pattern of a letter as it is or percent-encoded: who encodes does not always encode the same letters."""
+    """Return a pattern of a letter, literal or percent-encoded: encoders differ in the letters that they encode."""
     octets = "".join(f"%{octet:02x}" for octet in letter.encode("utf-8", "surrogatepass"))
     # Encoded first, as a percent sign begins its own encoding.
     return f"(?:(?i:{octets})|{re.escape(letter)})"
@@ -92,7 +162,7 @@ def _any_spelling(letter: str) -> str:
 
 @lru_cache(maxsize=16)
 def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """All forms of all secrets, the longest first, as one may hold another."""
+    """Return all forms of all secrets, longest first, since one may contain another."""
     forms = {form for secret in secrets for form in (*_escaped(secret), *_encoded(secret))}
     return tuple(sorted(forms - {""}, key=len, reverse=True))
 
@@ -110,7 +180,7 @@ def _escaped(secret: str) -> Iterator[str]:
 
 
 def _encoded(secret: str) -> Iterator[str]:
-    """Hexadecimal, and what of a secret shows in base64, alone or at any place of a longer text such as `user:secret`."""
+    """Yield a secret in hexadecimal and base64, alone or inside a longer text such as `user:secret`."""
     octets = secret.encode("utf-8", "surrogatepass")
     if len(octets) < SHORTEST_ENCODED:
         return

@@ -1,10 +1,8 @@
-"""What the outside world must offer, as protocols. Adapters implement them; services know nothing else of the outside.
+"""Protocols of everything outside the package. Adapters implement them; services depend on nothing else outside.
 
-An implementer translates its vendor's errors into `report_orchestrator.exceptions` at its own border, and decides there what is
-transient. `report_orchestrator.testing` has fakes of all of them.
+An implementer translates its vendor's errors into `report_orchestrator.exceptions` at its own border, and marks
+transient ones there. `report_orchestrator.testing` has fakes of all of them.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,65 +18,81 @@ Clock: TypeAlias = Callable[[], datetime]
 PayloadBuilder: TypeAlias = Callable[[Report, Modifier], Mapping[str, object]]
 
 
+def no_heartbeat() -> None:
+    pass
+
+
 class ReportSource(Protocol):
-    """The host's reports. Only `modifier_for` may write."""
+    """The host's reports. Only `modifier_for` may write, if asked to create."""
 
     @property
     def label(self) -> str:
         """The report model's label, `app.Model`."""
-        ...
 
     @property
     def has_change_stamp(self) -> bool:
-        """Whether the host's reports have an `updated` field, so that `changed_since` can work."""
-        ...
+        """True if the host's reports have an `updated` field, which `changed_since` needs."""
 
     def public_id(self, key: str) -> int | str:
-        """A report's key as the host would write it in JSON."""
-        ...
+        """Return a report's key as the host writes it in JSON."""
 
     def summaries(self, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
-        """All reports, or those with these keys, streamed in the order of their primary keys."""
-        ...
+        """Yield all reports, or those with these keys, in the order of their primary keys. Must stream, not collect."""
 
     def changed_since(self, stamp: datetime) -> Iterator[tuple[str, datetime | None]]:
-        """The keys of reports whose `updated` is later than `stamp`, each with it; none where the host has no such field.
+        """Yield the key and `updated` of reports changed after `stamp`; nothing if the host has no such field.
 
-        None stands for a stamp that two edits may have in common, so that nobody can tell whether it is known.
+        The stamp is None if two edits may share it, so that a comparison with a known one proves nothing.
         """
-        ...
 
     def load(self, key: str) -> Report:
-        """One report whole.
+        """Return a report with its events.
 
         Raises:
-            ReportNotFoundError: there is none with this key.
+            ReportNotFoundError: no report has this key.
         """
-        ...
 
-    def modifier_for(self, key: str, run_date: date) -> Modifier:
-        """The modifier of a report's run date, found or made. Idempotent, and made once whoever asks at the same time."""
-        ...
+    def modifier_for(self, key: str, run_date: date, *, create: bool = True) -> Modifier:
+        """Return the modifier of a report's run date; create it if missing. Must be idempotent, also under concurrent calls.
+
+        With `create=False` nothing may be written: a missing modifier is returned as it would be created, without an id.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedJob:
+    """A row of the host's own table of Fireant jobs. The dates are its modifier's; None if the row has none."""
+
+    report_key: str
+    fireant_job_id: str
+    created_at: datetime
+    as_at_date: date | None = None
+    fx_date: date | None = None
 
 
 class JobLedger(Protocol):
-    """The host's own table of Fireant jobs, where it has one."""
+    """The host's own table of Fireant jobs, if it has one."""
 
     def record(self, *, report_key: str, modifier_key: str, fireant_job_id: str) -> str:
-        """Writes the job's row once, however often it is called; returns the row's key, or "" where the host keeps none.
+        """Insert the job's row and return its key; "" if the host keeps no jobs. Must be idempotent.
 
         Raises:
-            LedgerError: the host's table cannot take it.
+            LedgerError: the host's table rejects the row.
         """
-        ...
 
     def note_end(self, *, report_key: str, fireant_job_id: str, status: str, results_url: str) -> None:
-        """Writes how the job ended, to those of the fields that the host's model has. Idempotent."""
-        ...
+        """Write the job's end to the fields that the host's model has. Must be idempotent."""
+
+    def recorded(self, since: datetime) -> Iterator[RecordedJob]:
+        """Yield the rows that were created since then, whoever wrote them, in the order of their creation.
+
+        Raises:
+            ConfigurationError: the host keeps no jobs, or not when they were created.
+        """
 
 
 class JobState(StrEnum):
-    """A Fireant job's status, and `unknown` for a word that the contract does not have."""
+    """A Fireant job's status; `unknown` for one outside the contract."""
 
     QUEUED = "Queued"
     RUNNING = "Running"
@@ -89,9 +103,9 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """Fireant's answer about a job. Only `state` can be relied on.
+    """Fireant's response about a job. Only `state` is reliable.
 
-    `progress` goes from 0 to 1; `reported` is Fireant's own word for the state.
+    `progress` goes from 0 to 1; `reported` is the state as Fireant sent it.
     """
 
     state: JobState
@@ -103,10 +117,11 @@ class JobStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
-    """What a harmless question found. `ahead` is how far the other side's clock is ahead of this machine's, where it shows one.
+class ProbeResult:
+    """The result of a connection probe.
 
-    `doubt` says what may be wrong although an answer came.
+    `ahead` is the lead of the service's clock over this machine's, None if unknown. `doubt` is a possible problem although the
+    service responded.
     """
 
     detail: str
@@ -117,30 +132,32 @@ class Probed:
 class Fireant(Protocol):
     """The aggregation service.
 
-    Every method raises `TransientError` for what may pass, `FireantError` for a definite refusal or a useless answer, and
-    `ConfigurationError` where the address or the key is refused.
+    Every method raises `TransientError` for temporary errors, `FireantError` for a definite rejection or an unusable response,
+    and `ConfigurationError` if the address or the key is rejected.
     """
 
     def submit(self, kind: EventKind, payload: Payload, *, reference: str) -> str:
-        """Sends a job, with `reference` as its idempotency key; returns Fireant's id of it, as text.
+        """Submit a job with `reference` as its idempotency key; return Fireant's job id as text.
 
         Raises:
-            SubmissionUnknownError: it was sent and no answer names a job: it may exist.
+            SubmissionUnknownError: it was sent but no response names a job, which may exist.
         """
-        ...
 
     def status(self, job_id: str) -> JobStatus:
-        """Asks about one job. Safe to repeat, and safe to call from several threads."""
-        ...
+        """Return a job's status. Must be safe to repeat and to call from several threads."""
 
-    def results(self, job_id: str) -> AbstractContextManager[Iterator[bytes]]:
-        """The result's bytes, in pieces, once. A body that ends early raises `TransientError` from the iterator."""
-        ...
+    def results(
+        self, job_id: str, heartbeat: Callable[[], None] = no_heartbeat
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Open the result's bytes as chunks, to be read once. The iterator must raise `TransientError` if the body ends early.
+
+        `heartbeat` must be called every few seconds while bytes arrive, also if no chunk comes of them; it may raise.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResult:
-    """A result at rest. `location` is what a person opens; `size` in bytes; `sha256` in hexadecimal."""
+    """A stored result. `location` is its address for people; `size` in bytes; `sha256` in hexadecimal."""
 
     location: str
     size: int
@@ -149,10 +166,9 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A result that lies whole in a store and has not got its name yet.
+    """A complete result in the store that does not have its final name yet.
 
-    `etag` is the store's own mark of these very bytes, never empty, which getting the name does not change and which no other
-    file has; `size` is in bytes.
+    `etag` is the store's identifier of these bytes: never empty, unique, and unchanged by the rename. `size` is in bytes.
     """
 
     etag: str
@@ -161,85 +177,74 @@ class Upload:
 
 
 def _ignore(_upload: Upload) -> None:
-    """Nobody wants to know."""
-
-
-def _go_on() -> None:
-    """Nothing has to be kept alive."""
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Follower:
-    """Whoever has something written, and outlives the store that does it.
+class WriteObserver:
+    """Callbacks of a write, and the upload that an earlier attempt recorded.
 
-    `uploaded` is what an earlier attempt noted: a file that is just that need not be read to be known. `note` is called between
-    the last byte and the name. `keep` is called at least once for every few seconds of work that nobody else can see, and may
-    raise to end it.
+    A file equal to `known_upload` need not be read again. A store must call `uploaded` after the last byte and before the
+    rename, and `heartbeat` every few seconds during a write; `heartbeat` may raise to end the write.
     """
 
-    uploaded: Upload | None = None
-    note: Callable[[Upload], None] = _ignore
-    keep: Callable[[], None] = _go_on
+    known_upload: Upload | None = None
+    uploaded: Callable[[Upload], None] = _ignore
+    heartbeat: Callable[[], None] = no_heartbeat
 
 
-NOBODY = Follower()
+NO_OBSERVER = WriteObserver()
 
 
 class ResultStore(Protocol):
-    """Where results are kept.
+    """The store of results.
 
-    A path is relative to the folder of results, with forward slashes, and is kept letter by letter: the same one always leads to
-    the same place, whoever asks, and no two lead to one. Every method refuses one that has more than one reading
-    (`domain.paths.is_plain`) by a `StorageError`. Safe to use from several threads and processes at once.
+    A path is relative to the folder of results, with forward slashes, and case-sensitive: one path is one file. Every method must
+    reject an ambiguous path (see `domain.paths.is_plain`) with a `StorageError`, and be safe in several threads and processes.
     """
 
     def read_head(self, path: str, limit: int) -> bytes:
-        """The first bytes of a stored result, `limit` at most, for a person to look at; whole where it has no more.
+        """Return the first `limit` bytes of a stored result, for a preview.
 
         Raises:
-            TransientError: worth another look later.
-            StorageError, ConfigurationError: there is no such file, or it may not be read.
+            TransientError: try again later.
+            StorageError, ConfigurationError: the file does not exist or may not be read.
         """
-        ...
 
-    def write(self, path: str, chunks: Iterable[bytes], follower: Follower = NOBODY) -> StoredResult:
-        """Stores the bytes under `path`, whole or not at all; none at all are a result too. Tells what stands there then.
+    def write(self, path: str, chunks: Iterable[bytes], observer: WriteObserver = NO_OBSERVER) -> StoredResult:
+        """Store the bytes under `path`, atomically, and return the file that is there afterwards. An empty result is valid.
 
-        A reader never sees a part, and nothing of a write that goes on lies below the folder of results. Writing the same path
-        again leaves one file with the content that stood there first, also where two write at once, and both are told of that
-        one. `chunks` is not touched where a file stands already. The follower's `note` is called for every upload that may get
-        the name, before it has it.
+        Readers must never see a partial file, and temporary files must be outside the folder of results. If the path exists, also
+        by a concurrent write, the first content must stay and be returned; `chunks` is not read then. The observer's `uploaded`
+        must be called for every upload that may be renamed, before the rename.
 
         Raises:
-            TransientError: worth another attempt from the first byte.
-            StorageError, ConfigurationError: a person must look.
-            What `chunks` or the follower raises: as it is; nothing was published, and nothing is left behind.
+            TransientError: try again from the first byte.
+            StorageError, ConfigurationError: a person must act.
+            Errors of `chunks` and of the observer: unchanged; nothing was published and nothing is left behind.
         """
-        ...
 
     def sweep(self, older_than: timedelta, writing: Collection[str] = (), *, most: int = 1000) -> int:
-        """Removes what broken-off writes left behind and nobody has touched for that long; returns how many files. Idempotent.
+        """Remove temporary files of interrupted writes that are older than `older_than`; return their number. Idempotent.
 
-        Stops after `most` files: there may be more, which the next call finds. What belongs to a path in `writing` stays,
-        however old. A writer whose temporary file is removed all the same fails, and publishes nothing.
+        Stops after `most` files. Files of the paths in `writing` stay, whatever their age. A writer whose temporary file is
+        removed must fail and publish nothing.
 
         Raises:
-            TransientError, StorageError, ConfigurationError: as for `write`; what was removed before stays removed.
+            TransientError, StorageError, ConfigurationError: as for `write`; files removed before stay removed.
         """
-        ...
 
     def read(self, path: str) -> Iterator[bytes]:
-        """The bytes of a stored result, in pieces.
+        """Yield the bytes of a stored result in chunks.
 
         Raises:
             TransientError, StorageError, ConfigurationError: as for `write`, also from the iterator.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
-    """What became of a result's rows. `rows` is None where they were there before; `note` tells a person why there are none."""
+class AppendResult:
+    """The outcome of an append. `rows` is None if they were already there; `note` explains why there are none."""
 
     location: str
     rows: int | None = None
@@ -247,32 +252,32 @@ class Appended:
 
 
 class ResultTable(Protocol):
-    """Where results are kept as rows too."""
+    """The table that stores results as rows."""
 
     def append(
         self,
         run: str,
         columns: Mapping[str, str | date | datetime],
         read: Callable[[], Iterable[bytes]],
-        keep: Callable[[], None],
-    ) -> Appended:
-        """Appends the rows of a result with the run's own columns, exactly once for each run however often it is asked.
+        heartbeat: Callable[[], None],
+    ) -> AppendResult:
+        """Append a result's rows with the run's columns, exactly once per run. Must be idempotent.
 
-        `read` gives the result's bytes from the beginning, and may be called more than once. `keep` is called every few seconds,
-        always in the caller's thread. A result that has no rows to append is told by a note, and is no error.
+        `read` returns the result's bytes from the beginning and may be called more than once; its iterator raises at the end
+        if they are no longer those that were stored, so no row may be visible before it has ended.
+        `heartbeat` must be called every few seconds, in the caller's thread. A result without rows is no error: return a `note`.
 
         Raises:
-            TransientError: worth another attempt.
-            StorageError, ConfigurationError: a person must look.
+            TransientError: try again later.
+            StorageError, ConfigurationError: a person must act.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSchedule:
-    """A line in the queue's own schedule table. Exactly one of `cron` and `minutes` is set. `next_run_at` is aware UTC.
+    """A row of the queue's schedule table. Exactly one of `cron` and `minutes` is set. `next_run_at` is aware UTC.
 
-    A `pinned` line's time is always ours; of any other, `next_run_at` is only its first time, and the queue keeps it from there.
+    The package always sets the time of a `pinned` row; of any other it sets the first one, and the queue the following ones.
     """
 
     name: str
@@ -286,7 +291,7 @@ class QueueSchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSync:
-    """What a reconciliation changed, by the schedules' names; `updated` says what differed."""
+    """The changes of a sync, by schedule name; `updated` describes the differences."""
 
     created: tuple[str, ...] = ()
     updated: Mapping[str, str] = field(default_factory=dict)
@@ -295,55 +300,45 @@ class ScheduleSync:
 
     @property
     def changed(self) -> bool:
-        """Whether anything differed."""
         return bool(self.created or self.updated or self.removed)
 
 
 class TaskQueue(Protocol):
-    """The queue that wakes workers. It may lose, double or delay what it is given: nothing depends on it but speed."""
+    """The queue that wakes workers. It may lose, repeat or delay messages: only speed depends on it."""
 
-    def ring(self, run_ids: Sequence[int], *, group: str = "") -> None:
-        """Tells a worker that these runs may start, once the surrounding transaction has committed.
+    def notify(self, run_ids: Sequence[int], *, group: str = "") -> None:
+        """Send messages that these runs may start, after the surrounding transaction has committed.
 
-        `group` is the name under which a person finds the messages in the queue's own pages.
+        `group` names the messages in the queue's own pages.
         """
-        ...
 
     def sync_schedules(
-        self,
-        wanted: Iterable[QueueSchedule],
-        *,
-        only: Collection[tuple[int | str, ...]] | None = None,
+        self, wanted: Iterable[QueueSchedule], *, only: Collection[tuple[int | str, ...]] | None = None
     ) -> ScheduleSync:
-        """Makes our lines in the schedule table exactly these, and touches nobody else's.
+        """Make the package's rows of the schedule table exactly these; never change other rows.
 
-        With `only`, no line with other arguments than these is looked at.
+        `only` restricts the sync to rows with these arguments.
         """
-        ...
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
-        """Corrects the next time of one of our lines."""
-        ...
+        """Set the next time of one of the package's rows."""
 
     def workers_alive(self) -> int | None:
-        """How many worker processes report themselves, of all clusters. 0 where they have no cache in common.
+        """Return the number of worker processes of all clusters that reported lately.
 
-        None where nobody can tell, as the queue or the cache is away: it raises nothing, as nothing may depend on it.
+        None if the database or the cache is unavailable. Must not raise.
         """
-        ...
 
     def workers_configured(self) -> int:
-        """How many worker processes a cluster with this process's settings has."""
-        ...
+        """Return the number of worker processes that this process's settings configure for a cluster."""
 
     def forget_failures(self, *, before: datetime, most: int) -> int:
-        """Removes what the queue still keeps of our messages that ended before then; returns how many, `most` at a time."""
-        ...
+        """Delete the queue's records of the package's messages that ended before then, at most `most`; return their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The outside world, put together by `wiring`."""
+    """All adapters, built by `wiring`."""
 
     reports: ReportSource
     jobs: JobLedger

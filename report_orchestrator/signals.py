@@ -1,7 +1,7 @@
-"""What the services announce. Hosts may listen; `log_events` does, and writes the log.
+"""Signals of the services. Hosts may connect to them; `log_events` writes the log from them.
 
-Every signal is sent with `event` (a past-tense word, stable) and `fields` (a dict of plain values, never a payload or a secret),
-after the database has what it tells of.
+Every signal has `event` (a stable past-tense word) and `fields` (a dict of plain values, never a payload or a secret),
+and is sent after the commit.
 """
 
 from django.dispatch import Signal
@@ -13,10 +13,10 @@ run_event = Signal()
 """
 
 message_event = Signal()
-"""A message of the queue came for nothing: it was doubled or late, or another worker was faster. Sender: `ReportRun`.
+"""A queue message found nothing to do: it was repeated or late, or another worker was faster. Sender: `ReportRun`.
 
-`fields` has `run_id`; there need not be such a run any more.
+`fields` has `run_id`; the run may no longer exist.
 """
 
 schedule_event = Signal()
-"""Discovery, reconciliation or a tick did something. Sender: `ReportSchedule`."""
+"""An event of discovery, schedule sync or a tick. Sender: `ReportSchedule`."""

@@ -1,84 +1,132 @@
-"""The dotted paths that qcluster calls. Thin: each asks a service, and ends well inside the queue's time limit."""
-
-from __future__ import annotations
+"""The tasks that qcluster calls by dotted path. Each calls a service, and ends well within the queue's time limit."""
 
 from datetime import timedelta
+from functools import partial
 
-from report_orchestrator.conf import get_settings
-from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services import (
-    discovery,
-    execution,
-    maintenance,
-    reconciling,
-    refreshing,
-    scheduling,
-)
-from report_orchestrator.services.approaches import in_force, pipeline_name, window_schedule
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.adapters.queue.django_q import send
+from report_orchestrator.models import ReportSchedule, SharedState, StateName
+from report_orchestrator.models.shared_state import CLOCK_SLACK, TURN_PREFIX
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.discovery.changed import refresh_changed, refresh_changed_if_due
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.running import worker
+from report_orchestrator.services.running.db_retry import with_db_retry
+from report_orchestrator.services.scheduling.create_runs import Created
+from report_orchestrator.services.scheduling.evaluations import is_recorded, record_evaluation
+from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
+from report_orchestrator.services.scheduling.queue_schedules import TASKS, pipeline_name, window_schedule
+from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
+from report_orchestrator.services.upkeep import tick as upkeep
+from report_orchestrator.wiring import get_runtime
 
 LONGEST = timedelta(seconds=45)
-"""How long one task goes on taking more work; the next bell carries on."""
+"""Longest time in which one task takes more work; the next message continues."""
+DECIDE_FOR = timedelta(seconds=20)
+"""Longest time in which one tick takes more due reports, as a ticking cluster sends no heartbeats meanwhile. The next tick
+follows at once.
+"""
 SLICE = timedelta(seconds=5)
-"""After so long a worker that goes on working looks whether upkeep is overdue: its message may be far behind in the queue."""
+"""Interval at which a busy worker checks for overdue upkeep, whose message may be far behind in the queue."""
 
 
 def work(run_id: int | None = None) -> int:
-    """A bell: moves the run that it names, then whatever else may start. Returns how many runs it moved."""
-    ports, settings = get_ports(), in_force(get_settings())
-    until = ports.clock() + LONGEST
+    """Work on the run that the message names, then on other startable runs. Return the number of runs advanced."""
+    runtime = get_runtime()
+    until = runtime.clock() + LONGEST
     moved = 0
-    while (now := ports.clock()) < until:
-        some = execution.work(run_id, ports=ports, settings=settings, until=min(until, now + SLICE))
+    while (now := runtime.clock()) < until:
+        advance = partial(worker.run_due, run_id, runtime=runtime, until=min(until, now + SLICE))
+        some = with_db_retry(advance)
         if not some:
             break
         moved += some
-        maintenance.tick_if_overdue(ports=ports, settings=settings, until=until)
+        with_db_retry(heartbeat)
+        upkeep.tick_if_overdue(runtime=runtime, until=until)
         run_id = None
     return moved
 
 
 def tick() -> None:
-    """Polls what waits, wakes what is due again, rescues what was lost."""
-    ports = get_ports()
-    maintenance.tick(ports=ports, settings=in_force(get_settings()), until=ports.clock() + LONGEST)
+    """Poll deferred runs, wake runs that are due, and rescue runs whose worker was lost."""
+    maintain(get_runtime(), longest=LONGEST)
+
+
+def maintain(runtime: Runtime, *, longest: timedelta) -> None:
+    """Run one tick, and look for edits where no sensor does. After the time `longest`, no more polls begin."""
+    upkeep.tick(runtime=runtime, until=runtime.clock() + longest)
+    if runtime.settings.scheduling_approach == "pipeline" and not is_recorded(now=runtime.clock()):
+        record_evaluation(Created(), now=runtime.clock(), settings=runtime.settings)
+    if runtime.settings.scheduling_approach != "sensor":
+        refresh_changed_if_due(runtime=runtime)
+
+
+def heartbeat() -> None:
+    """Record that a worker is alive, unless one has within a few seconds."""
+    now = get_runtime().clock()
+    if not SharedState.objects.filter(name=StateName.WORKER, marked_at__range=(now - SLICE, now)).exists():
+        SharedState.objects.record(StateName.WORKER, now=now)
 
 
 def cron_sensor() -> int:
-    """The sensor approach's tick: edits that sent no signal, then what is due. Returns how many runs it opened."""
-    ports, settings = get_ports(), in_force(get_settings())
-    refreshing.refresh_changed(ports=ports)
-    return scheduling.open_due_runs(ports=ports, settings=settings).runs
+    """Tick of the sensor approach: sync edits that sent no signal, then create due runs. Return their number."""
+    runtime = get_runtime()
+    start_scheduling(runtime=runtime)
+    refresh_changed(runtime=runtime)
+    return _open_due_runs(runtime, "cron_sensor").runs
 
 
 def decide_window() -> int:
-    """The schedule approach's tick. Returns how many runs it opened."""
-    ports, settings = get_ports(), in_force(get_settings())
-    opened = scheduling.open_due_runs(ports=ports, settings=settings)
-    # The queue counts on by its own wall clock: without time zones it would sleep through a repeated hour.
-    line = window_schedule(settings, ports.clock())
-    ports.queue.move_schedule(line.name, line.next_run_at)
-    return opened.runs
+    """Tick of the schedule approach: sync edits that sent no signal, then create due runs. Return their number."""
+    runtime = get_runtime()
+    start_scheduling(runtime=runtime)
+    refresh_changed(runtime=runtime)
+    created = _open_due_runs(runtime, "decide_window")
+    # Without time zones the queue's own next time would skip a repeated hour.
+    line = window_schedule(runtime.settings, runtime.clock())
+    runtime.queue.move_schedule(line.name, line.next_run_at)
+    return created.runs
+
+
+def _open_due_runs(runtime: Runtime, task: str) -> Created:
+    """Create due runs for as long as a tick may take; if some are left, let the tick follow at once."""
+    created = open_due_runs(runtime=runtime, until=runtime.clock() + DECIDE_FOR)
+    record_evaluation(created, now=runtime.clock(), settings=runtime.settings)
+    if not created.is_complete:
+        now, dotted = runtime.clock(), f"{TASKS}.{task}"
+        if not SharedState.objects.filter(name=TURN_PREFIX + dotted).update(due_at=now):
+            send(dotted, name=task)
+    return created
 
 
 def run_report(schedule_id: int) -> int:
-    """The pipeline approach's tick of one report. Returns how many runs it opened."""
-    ports, settings = get_ports(), in_force(get_settings())
+    """Tick of the pipeline approach for one report: create its due runs. Return their number."""
+    runtime = get_runtime()
+    start_scheduling(runtime=runtime)
     only = ReportSchedule.objects.filter(pk=schedule_id)
-    opened = scheduling.open_due_runs(ports=ports, settings=settings, schedules=only, ring=False)
+    created = open_due_runs(runtime=runtime, schedules=only, notify=False, until=runtime.clock() + DECIDE_FOR)
     if schedule := only.first():
         name = pipeline_name(schedule.report_key, schedule.name)
-        ports.queue.ring(opened.run_ids, group=name)
+        runtime.queue.notify(created.run_ids, group=name)
         if (
-            schedule.next_run_at is None or schedule.next_run_at > ports.clock()
-        ):  # else it would ring at every pass
-            ports.queue.move_schedule(name, schedule.next_run_at)
-    return opened.runs
+            schedule.next_run_at is None or schedule.next_run_at > runtime.clock()
+        ):  # else the scheduler would fire it at every pass
+            runtime.queue.move_schedule(name, schedule.next_run_at)
+    return created.runs
+
+
+def rediscover() -> None:
+    """Tick of a cluster: discover, unless the queue's own schedule has done so lately."""
+    runtime = get_runtime()
+    now = runtime.clock()
+    lately = (now - runtime.settings.discovery_sensor_interval / 2, now + CLOCK_SLACK)
+    if not SharedState.objects.filter(name=StateName.DISCOVERY, marked_at__range=lately).exists():
+        run_discovery()
 
 
 def run_discovery() -> int:
-    """Discovers the host's reports and brings the queue's lines in step. Returns how many changes were noticed."""
-    ports, settings = get_ports(), in_force(get_settings())
-    found = discovery.discover(ports=ports)
-    reconciling.sync_schedules(ports=ports, settings=settings)
-    return len(found.changes)
+    """Discover the host's reports and sync the queue's schedules. Return the number of changes."""
+    runtime = get_runtime()
+    result = discover(runtime=runtime)
+    sync_schedules(runtime=runtime)
+    return len(result.changes)

@@ -1,40 +1,44 @@
-"""Settings become adapters: the one place where things are put together.
+"""Builds adapters from settings.
 
-Each process has one set of adapters, made when it is first asked for.
+Each process has one set of adapters, built at its first use.
 """
 
-from __future__ import annotations
-
+import logging
 import os
-from collections.abc import Callable, Sequence
+import shutil
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import cast
 
-from django.apps import apps
 from django.core.signals import setting_changed
-from django.db import transaction
-from django.utils.module_loading import import_string
 
-from report_orchestrator.adapters.database import database_clock
-from report_orchestrator.adapters.django_q import DjangoQ
-from report_orchestrator.adapters.fireant import FireantClient
-from report_orchestrator.adapters.host_jobs import HostJobs, NoJobs
-from report_orchestrator.adapters.host_models import HostReports
-from report_orchestrator.adapters.host_signals import Find, connect_reports
-from report_orchestrator.adapters.local_files import LocalFiles
-from report_orchestrator.adapters.queue_probe import probe_broker
-from report_orchestrator.adapters.store_probe import probe_folder, probe_lake, probe_table, probe_token
-from report_orchestrator.conf import SETTING, Settings, get_settings, load_settings
+from report_orchestrator.adapters.database_clock import database_clock
+from report_orchestrator.adapters.fireant.client import FireantClient
+from report_orchestrator.adapters.host.changes.collector import ChangeCollector
+from report_orchestrator.adapters.host.jobs import HostJobs, NoJobs
+from report_orchestrator.adapters.host.reports import HostReports
+from report_orchestrator.adapters.local.probe import probe_folder, temporary_folders
+from report_orchestrator.adapters.local.store import LocalFiles
+from report_orchestrator.adapters.queue.django_q import DjangoQ
+from report_orchestrator.adapters.queue.probe import probe_broker
+from report_orchestrator.conf import SETTING, Settings, get_settings, imported, load_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
-from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, Probed, ResultStore, ResultTable
-from report_orchestrator.services import announce, refreshing
-from report_orchestrator.services.doctor import Probe, Probes
+from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, ProbeResult, ResultStore, ResultTable
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services import events
+from report_orchestrator.services.discovery import changed as refreshing
+from report_orchestrator.services.monitoring.doctor import Probe, Probes
+from report_orchestrator.services.scheduling.effective_settings import effective_settings
+
+_logger = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=1)
 def get_ports() -> Ports:
-    """The adapters that the settings ask for.
+    """Return the adapters of the settings, built once per process.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -42,8 +46,17 @@ def get_ports() -> Ports:
     return build_ports(get_settings())
 
 
+def get_runtime() -> Runtime:
+    """Return the ports with the effective settings, which are read from the database at their first use.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    return Runtime.of(get_ports(), get_settings(), effective_settings)
+
+
 def build_ports(settings: Settings) -> Ports:
-    """New adapters for these settings."""
+    """Return new adapters for these settings."""
     return Ports(
         reports=HostReports(settings),
         jobs=_ledger(settings),
@@ -57,7 +70,7 @@ def build_ports(settings: Settings) -> Ports:
 
 
 def get_probes() -> Probes:
-    """Harmless questions to what the settings name, for the doctor.
+    """Return the probes of the configured services, for the doctor.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -67,8 +80,8 @@ def get_probes() -> Probes:
         broker=probe_broker,
         fireant=FireantClient(settings).probe,
         store=_store_probe(settings),
-        token=partial(probe_token, settings) if settings.result_store == "onelake" else None,
-        table=(lambda: _probe_table(settings)) if settings.result_tables else None,
+        token=_token_probe(settings),
+        table=partial(_probe_table, settings) if settings.result_tables else None,
     )
 
 
@@ -77,21 +90,59 @@ def _store_probe(settings: Settings) -> Probe:
         case "local":
             return partial(probe_folder, settings)
         case "onelake":
+            from report_orchestrator.adapters.onelake.probe import probe_lake
+
             return partial(probe_lake, settings)
         case dotted:
             probe = getattr(_store(settings), "probe", None)
             return cast("Probe", probe) if callable(probe) else lambda: _unprobed(dotted)
 
 
-def _probe_table(settings: Settings) -> Probed:
-    _table(settings)  # says it where a library is missing
-    return probe_table(settings)
+def _token_probe(settings: Settings) -> Probe | None:
+    if settings.result_store != "onelake":
+        return None
+    from report_orchestrator.adapters.onelake.probe import probe_token
+
+    return partial(probe_token, settings)
 
 
-def _unprobed(dotted: str) -> Probed:
-    return Probed(
+def _probe_table(settings: Settings) -> ProbeResult:
+    """Try a table of its own next to the one of the results, and remove it."""
+    name = f"_doctor_{uuid.uuid4().hex}"
+    table = _table(settings, name)
+    from report_orchestrator.adapters.delta.probe import probe_table
+
+    with _removing_table(settings, name):
+        return probe_table(table)
+
+
+@contextmanager
+def _removing_table(settings: Settings, name: str) -> Iterator[None]:
+    if settings.result_store == "onelake":
+        from report_orchestrator.adapters.onelake.probe import remove_table
+
+        try:
+            yield
+        finally:
+            remove_table(settings, name)
+        return
+    tables = settings.result_root.absolute() / "Tables"
+    try:
+        with temporary_folders(tables):
+            try:
+                yield
+            finally:
+                shutil.rmtree(tables / name, ignore_errors=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{tables} cannot be created: {error.strerror or error}. Correct RESULT_ROOT."
+        ) from error
+
+
+def _unprobed(dotted: str) -> ProbeResult:
+    return ProbeResult(
         detail=f"{dotted} was not tried",
-        doubt="Give the store a method 'probe' that writes, reads back and removes a file, and returns a ports.Probed.",
+        doubt="Give the store a method 'probe' that writes, reads back and removes a file, and returns a ports.ProbeResult.",
     )
 
 
@@ -110,48 +161,34 @@ def _store(settings: Settings) -> ResultStore:
         case "local":
             return LocalFiles(settings.result_root, settings.fabric_results_path)
         case "onelake":
-            from report_orchestrator.adapters.onelake import OneLakeStore
+            from report_orchestrator.adapters.onelake.store import OneLakeStore
 
             return OneLakeStore(settings)
         case dotted:
             return cast("ResultStore", imported("RESULT_STORE", dotted)(settings))
 
 
-def _table(settings: Settings) -> ResultTable:
+def _table(settings: Settings, name: str = "") -> ResultTable:
     try:
-        from report_orchestrator.adapters.delta_table import DeltaResults
+        from report_orchestrator.adapters.delta.table import DeltaResults
     except ImportError as error:
         raise ConfigurationError(
-            "RESULT_TABLES is on, and its libraries are not installed. Install report-orchestrator[delta], or set it to false."
+            "RESULT_TABLES is on, but its libraries are not installed. Install "
+            "report-orchestrator[delta], or set it to false."
         ) from error
     match settings.result_store:
         case "local":
-            name = settings.fabric_results_path.strip("/").rpartition("/")[2]
+            name = name or settings.fabric_results_path.strip("/").rpartition("/")[2]
             return DeltaResults(str(settings.result_root.absolute() / "Tables" / name))
         case "onelake":
-            from report_orchestrator.adapters.onelake_tables import onelake_table
+            from report_orchestrator.adapters.onelake.tables import table_location
 
-            return onelake_table(settings)
+            return DeltaResults(*table_location(settings, name))
         case _:
             raise ConfigurationError(
-                "RESULT_TABLES is on, and RESULT_STORE is a store of your own. Set RESULT_STORE to 'local' or 'onelake', "
-                "or RESULT_TABLES to false."
+                "RESULT_TABLES is on, but RESULT_STORE is a store of your own. Set RESULT_STORE to 'local' "
+                "or 'onelake', or RESULT_TABLES to false."
             )
-
-
-def imported(setting: str, dotted: str) -> Callable[..., Any]:
-    """What a dotted path in a setting names.
-
-    Raises:
-        ConfigurationError: it names nothing.
-    """
-    try:
-        found = import_string(dotted)
-    except ImportError as error:
-        raise ConfigurationError(f"{setting} names '{dotted}', which cannot be imported: {error}") from error
-    if not callable(found):
-        raise ConfigurationError(f"{setting} names '{dotted}', which cannot be called.")
-    return cast("Callable[..., Any]", found)
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:
@@ -165,40 +202,23 @@ if hasattr(os, "register_at_fork"):
 
 
 def connect_host_signals() -> None:
-    """Listens to the host's reports, groups and events, so that a change takes effect at once."""
+    """Connect to changes of the host's reports, groups and events, so that they take effect at once."""
     settings, _problems = load_settings()
+    collector = ChangeCollector(our_alias=events.database_alias, refresh=_refresh_changed)
     try:
-        model = apps.get_model(settings.report_model)
-    except (LookupError, ValueError):
-        return  # the system checks say it better than an exception at start-up
-    connect_reports(model, _report_changed)
-    try:
-        events = HostReports(settings).signals(_report_changed)
+        HostReports(settings).signals(collector).connect()
     except ConfigurationError:
-        return  # so do they of fields
-    if events is not None:
-        events.connect()
-
-
-def _report_changed(using: str, find: Find) -> None:
-    """After the host's own commit, and robust, so that nothing of ours can fail a save of the host's."""
-
-    def bring_in_step() -> None:
-        _refresh(find())
-
-    def once_ours_is_free() -> None:
-        """The host may hold a transaction of our database open around the save: our rows are not locked for its length."""
-        transaction.on_commit(bring_in_step, using=announce.database(), robust=True)
-
-    transaction.on_commit(once_ours_is_free, using=using, robust=True)
+        return  # the system checks report it more clearly than an exception at start-up
+    except Exception:
+        _logger.exception("Changes in the project are not noticed at once; discovery will notice them.")
 
 
 MANY = 1000
-"""A change that concerns more reports than this would hold up whoever made it: it is left to the next discovery."""
+"""Reports that a change refreshes at once. Larger changes wait for the next discovery, so that saving stays fast."""
 
 
-def _refresh(keys: Sequence[str]) -> None:
+def _refresh_changed(keys: Collection[str], gone: Collection[str]) -> None:
     if len(keys) > MANY:
-        announce.schedule_event("change_left_to_discovery", reports=len(keys))
+        events.emit_schedule_event("change_left_to_discovery", reports=len(keys))
         return
-    refreshing.refresh(keys, ports=get_ports())
+    refreshing.refresh(sorted(keys), runtime=get_runtime(), gone=gone)

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
+import pymysql
 import pytest
 import redis
 
-from report_orchestrator.conf import Settings, parse_settings
-from report_orchestrator.testing import FakePorts
+from report_orchestrator.conf import get_settings
+from report_orchestrator.testing import FakePorts, geo_report
+from tests.support.database_servers import connected
+from tests.support.services import MARIADB, POSTGRES, REDIS, REDIS_DB, missing
+from tests.support.settings_factory import SettingsFactory
 
-POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
-REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-REDIS_DB = int(os.environ.get("TEST_REDIS_DB", "9")) + WORKER
-"""The database that tests empty. Two runs of the tests at once need two, and so do two workers of one run."""
-
-
-def missing(service: str, error: Exception) -> None:
-    """Skips where the service is not there; in CI that is a failure."""
-    message = f"{service} is not reachable: {error}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+if TYPE_CHECKING:
+    from report_orchestrator.models import ReportRun
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> str:
-    """The address of a PostgreSQL server in which databases may be made, without a database's name."""
+    """Return the URL of a PostgreSQL server, without a database name, where databases may be created."""
     try:
-        psycopg.connect(
-            f"{POSTGRES}/postgres".replace("postgres://", "postgresql://"), connect_timeout=3
-        ).close()
+        connected(POSTGRES).close()
     except psycopg.OperationalError as error:
         missing("PostgreSQL", error)
     return POSTGRES
 
 
 @pytest.fixture(scope="session")
+def mariadb_url() -> str:
+    """The address of a MariaDB or MySQL server in which databases may be made, without a database's name."""
+    try:
+        connected(MARIADB).close()
+    except pymysql.OperationalError as error:
+        missing("MariaDB", error)
+    return MARIADB
+
+
+@pytest.fixture(scope="session")
 def redis_url() -> str:
-    """The address of a Redis server, with a database of its own for tests."""
+    """Return the URL of a Redis server with a database for tests."""
     client = redis.Redis.from_url(f"{REDIS}/{REDIS_DB}", socket_connect_timeout=3)
     try:
         client.ping()
@@ -54,30 +55,19 @@ def redis_url() -> str:
 
 @pytest.fixture
 def fakes() -> FakePorts:
-    """Fakes of the outside, around a clock that stands still."""
+    """Return fakes of the ports with a clock that stands still."""
     return FakePorts()
 
 
 @pytest.fixture
 def settings_of() -> type[SettingsFactory]:
-    """Makes `Settings` without the host's dict or the environment."""
+    """Return a function that makes `Settings` without the host's dict or the environment."""
     return SettingsFactory
-
-
-class SettingsFactory:
-    """`SettingsFactory.make(POLL_INTERVAL_SECONDS=1)`: defaults, but for what is given."""
-
-    @staticmethod
-    def make(**given: object) -> Settings:
-        """The settings."""
-        settings, problems = parse_settings({"REPORT_MODEL": "api.Report", **given}, {})
-        assert not problems, problems
-        return settings
 
 
 @pytest.fixture(autouse=True)
 def _no_inherited_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tests see the defaults, not what the developer's shell has set."""
+    """Remove the developer's environment variables, so that tests see the defaults."""
     from report_orchestrator.conf import OPERATIONAL, load_settings
 
     for name in OPERATIONAL:
@@ -85,3 +75,27 @@ def _no_inherited_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
+
+
+@pytest.fixture
+def new_run(fakes: FakePorts, db: None) -> Callable[[], ReportRun]:
+    """Return a function that opens manual runs of one valid, discovered report."""
+    from report_orchestrator.models import ReportSchedule
+    from report_orchestrator.services.discovery.full_scan import discover
+    from report_orchestrator.services.scheduling.create_runs import open_manual_run
+
+    fakes.reports.add(geo_report("1"))
+    discover(runtime=fakes.runtime(get_settings()))
+
+    def open_one() -> ReportRun:
+        schedule = ReportSchedule.objects.get(report_key="1")
+        return open_manual_run(schedule, run_date=None, requested_by="test", runtime=fakes.runtime())
+
+    return open_one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Select the same tests for `live` and `integration`."""
+    for item in items:
+        if item.get_closest_marker("integration"):
+            item.add_marker("live")

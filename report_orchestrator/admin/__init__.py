@@ -1,8 +1,14 @@
-"""The admin's pages: what the reports are, what ran, and what changed. History is read-only."""
+"""The admin: a dashboard, and read-only pages of reports, runs and changes, with confirmed actions.
 
-from report_orchestrator.admin.changes import ReportChangeAdmin
+- `dashboard`, `reports`, `runs`, `changes`: the pages;
+- `actions`: the confirmation and execution of an operator's actions;
+- `host_panel`: a report's state and runs on its page in the host's own admin;
+- `ui`: texts, links, filters and charts that the pages share.
+"""
+
+from report_orchestrator.admin.changes.change_admin import ReportChangeAdmin
 from report_orchestrator.admin.host_panel import ReportRunsMixin
-from report_orchestrator.admin.runs import ReportRunAdmin
-from report_orchestrator.admin.schedules import ReportScheduleAdmin
+from report_orchestrator.admin.reports.report_admin import ReportScheduleAdmin
+from report_orchestrator.admin.runs.run_admin import ReportRunAdmin
 
 __all__ = ["ReportChangeAdmin", "ReportRunAdmin", "ReportRunsMixin", "ReportScheduleAdmin"]

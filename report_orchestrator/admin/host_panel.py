@@ -1,6 +1,4 @@
-"""A panel for the host's own report pages: how the report stands with us, its last runs, and what can be done."""
-
-from __future__ import annotations
+"""A panel for the host's own report pages: the report's state, its last runs, and its actions."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.display import STATE_SIGNS, STATUS_SIGNS, elapsed, instant, signed
+from report_orchestrator.admin.ui.format import STATUS_SIGNS, instant, report_state, run_duration, signed
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.wiring import get_ports
 
@@ -25,27 +23,30 @@ else:
     HostAdmin = object  # a mixin at run time, so that it goes before any ModelAdmin
 
 _REQUEST = "_report_orchestrator_request"
+_IS_PERMITTED = "_report_orchestrator_is_permitted"
 
 
 class ReportRunsMixin(HostAdmin):
-    """Put before the host's ModelAdmin of reports: `class ReportAdmin(ReportRunsMixin, admin.ModelAdmin)`.
+    """A mixin before the host's ModelAdmin of reports: `class ReportAdmin(ReportRunsMixin, admin.ModelAdmin)`.
 
-    Adds one read-only part to the page of a report, for users who may see our reports and runs; all else stays the host's.
+    Adds one read-only section to a report's page for users who may view our reports and runs.
     """
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """The host's own, and the panel behind them."""
+        """Add the panel behind the host's fieldsets."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or not _may_see(request):
             return fieldsets
+        if request.method == "GET":  # never before a save, whose listeners may read all attributes
+            setattr(obj, _IS_PERMITTED, True)
         return [*fieldsets, (_("Runs"), {"fields": ("report_runs",)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """The host's own, and the panel."""
+        """Add the panel to the host's read-only fields."""
         return (*super().get_readonly_fields(request, obj), "report_runs")
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """The host's own, without the panel, which has a part of the page to itself."""
+        """Leave the panel out of the host's fields: it has a section of its own."""
         return [name for name in super().get_fields(request, obj) if name != "report_runs"]
 
     def render_change_form(
@@ -57,9 +58,9 @@ class ReportRunsMixin(HostAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        """The page, drawn when nothing is saved any more: only here does the report carry the request.
+        """Render the panel only here, after any save, as only here the report carries the request.
 
-        The panel's field is given the report and nothing else, and whoever hears of a save may copy or pickle the report.
+        The panel's field gets nothing but the report, and listeners to saves may copy or pickle reports.
         """
         if obj is not None:
             setattr(obj, _REQUEST, request)
@@ -67,44 +68,48 @@ class ReportRunsMixin(HostAdmin):
 
     @property
     def media(self) -> Any:
-        """The host's own, and our stylesheets."""
-        ours = Media(css={"all": ("report_orchestrator/admin.css", "report_orchestrator/acting.css")})
+        """Add our stylesheets."""
+        ours = Media(css={"all": ("report_orchestrator/admin.css", "report_orchestrator/actions.css")})
         return super().media + ours
 
     @admin.display(description=_("runs"))
     def report_runs(self, report: Model) -> SafeString:
-        """The panel, in two queries."""
+        """Render the panel, with two queries.
+
+        Pages of others, such as an old version's, call this without a request: they show the runs without actions.
+        """
         request: HttpRequest | None = getattr(report, _REQUEST, None)
+        if request is None and not getattr(report, _IS_PERMITTED, False):
+            return SafeString("")
         label = get_ports().reports.label
         schedule = ReportSchedule.objects.filter(report_model=label, report_key=str(report.pk)).first()
-        if request is None or schedule is None:
-            return render_to_string(PANEL, {})
+        if schedule is None:
+            return SafeString("") if request is None else render_to_string(PANEL, {})
         return render_to_string(PANEL, self._panel(request, schedule))
 
-    def _panel(self, request: HttpRequest, schedule: ReportSchedule) -> dict[str, Any]:
+    def _panel(self, request: HttpRequest | None, schedule: ReportSchedule) -> dict[str, Any]:
         site = self.admin_site
         ours: Any = site._registry.get(ReportSchedule)  # noqa: SLF001 - Django 5.2 has no lookup that does not raise
         runs = schedule.runs.order_by("-scheduled_for", "-pk")[:RUNS_SHOWN]
         return {
             "schedule": schedule,
-            "state": signed(STATE_SIGNS, schedule.state, schedule.get_state_display()),
+            "state": report_state(schedule),
             "next_run": instant(schedule.next_run_at),
             "runs": [_row(ours, run) for run in runs],
-            "ro_buttons": ours.buttons(request, schedule) if ours else [],
-            "page": ours.link_to_page(ReportSchedule, schedule.pk, _("the report's page")) if ours else "",
-            "all_runs": ours.link_to_list(ReportRun, _("all its runs"), report=schedule.pk) if ours else "",
+            "ro_buttons": ours.buttons(request, schedule) if ours and request else [],
+            "page": ours.link_to_page(ReportSchedule, schedule.pk, _("Report page")) if ours else "",
+            "all_runs": ours.link_to_list(ReportRun, _("All runs"), report=schedule.pk) if ours else "",
         }
 
 
-def _row(ours: Any, run: ReportRun) -> tuple[object, SafeString, str, str]:
-    number = ours.link_to_page(ReportRun, run.pk, run.pk) if ours else run.pk
+def _row(ours: Any, run: ReportRun) -> tuple[str, SafeString, str, str]:
+    number = ours.link_to_page(ReportRun, run.pk, run.pk) if ours else str(run.pk)
     status = signed(STATUS_SIGNS, run.status, run.get_status_display())
-    return number, status, instant(run.scheduled_for), elapsed(run.started_at, run.ended_at)
+    return number, status, instant(run.scheduled_for), run_duration(run)
 
 
 def _may_see(request: HttpRequest) -> bool:
     user = request.user
     return bool(
-        user.has_perm("report_orchestrator.view_reportschedule")
-        and user.has_perm("report_orchestrator.view_reportrun")
+        user.has_perm("report_orchestrator.view_reportschedule") and user.has_perm("report_orchestrator.view_reportrun")
     )

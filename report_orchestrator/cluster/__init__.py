@@ -1,12 +1,14 @@
-"""Django-Q2's cluster, made so that it does not hang: whoever of it is killed, the others work on.
+"""Django-Q2's cluster, which does not hang: if a process is killed, the others continue.
 
-Its roles (worker, pusher, monitor, and the sentinel's bookkeeping) are Django-Q2's own. What differs is what stands between them:
+Its roles (worker, pusher, monitor, and the sentinel's bookkeeping) are Django-Q2's own. These parts differ:
 
-- `channels`: their queues, events and timers, without a lock that a killed process could take with it;
-- `children`: their processes, which end with their parent;
-- `pace`: how soon what died is started again;
-- `guard`: the sentinel, which replaces what died and ends in bounded time;
-- `main`: the process that was started, which replaces a sentinel that died.
+    channels         queues, events and timers without locks, which a killed process could never release
+    ticker           runs the ticks, and reports the number of workers
+    children         the processes, which end with their parent
+    restart_backoff  the wait before a process is started again
+    guard            the sentinel: replaces dead children and ends in bounded time
+    output           writes every line of all processes as JSON in production
+    main             the started process: replaces a dead sentinel
 
 It needs `fork`; on systems without it, `manage.py qcluster` runs Django-Q2's own cluster.
 """

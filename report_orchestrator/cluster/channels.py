@@ -1,10 +1,8 @@
-"""What the cluster's processes share, none of it behind a lock.
+"""Queues, events and timers of the cluster's processes, without locks.
 
-`multiprocessing`'s queues, events and values are guarded by semaphores, and a process that is killed while it holds one takes it
-along: all others wait for ever. Here the kernel itself hands over whole messages, one at a time, to whoever is still there.
+`multiprocessing` guards its queues, events and values by semaphores: if a process is killed while it holds one, all others wait
+without end. Here the kernel delivers whole messages, one at a time, to any process that is still alive.
 """
-
-from __future__ import annotations
 
 import errno
 import fcntl
@@ -15,45 +13,45 @@ import tempfile
 import termios
 import time
 from array import array
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from multiprocessing import Pipe, RawValue
+from multiprocessing.connection import wait
 from typing import IO, Any
 
 END = "STOP"
-"""What Django-Q2's roles take for the end of a queue."""
+"""Django-Q2's message for the end of a queue."""
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1  # seconds between two looks at a full queue
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.1  # seconds between two checks of a full queue
 _KERNEL_IS_FULL = frozenset({errno.ETOOMANYREFS, errno.ENOBUFS})
 
 
 class Flag:
-    """An event, once set for ever set: a byte in a pipe that nobody reads, which no dead process can keep from others."""
+    """An event that stays set: a byte in a pipe that no process reads, so a dead process cannot block others."""
 
     def __init__(self) -> None:
         self._reader, self._writer = Pipe(duplex=False)
 
     def set(self) -> None:
-        """Sets it, also from a signal's handler."""
+        """Set the flag. Safe in a signal handler."""
         if not self.is_set():
             self._writer.send_bytes(b".")
 
     def is_set(self) -> bool:
-        """Whether anybody has set it."""
         return self._reader.poll(0)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for it, at most so many seconds; returns whether it is set."""
+        """Wait for at most `timeout` seconds; return True if the flag is set."""
         return self._reader.poll(timeout)
 
     def fileno(self) -> int:
-        """What becomes readable, for `multiprocessing.connection.wait`."""
+        """Return the file descriptor for `multiprocessing.connection.wait`."""
         return self._reader.fileno()
 
 
 class Timer:
-    """What the guard may know of a worker, in Django-Q2's numbers: the seconds that its task has left, or why there are none.
+    """A worker's timer in Django-Q2's numbers: the seconds left for its task, or a state.
 
-    The worker alone writes. The end of its time is kept, not what is left of it, so that the guard has nothing to count down.
+    Only the worker writes it. It stores the deadline instead of the seconds left, so the guard need not count down.
     """
 
     IDLE, RECYCLED, OVER = -1.0, -2.0, 0.0
@@ -72,16 +70,16 @@ class Timer:
         self._cell.value = time.monotonic() + seconds if seconds > 0 else seconds
 
     def get_lock(self) -> AbstractContextManager[None]:
-        """Nothing to hold: Django-Q2's worker asks for it."""
+        """Return a lock that does nothing, as Django-Q2's worker requires one."""
         return nullcontext()
 
 
 class Channel:
     """A queue from some processes to others.
 
-    A message is one byte in a socket, with an unlinked file attached: it goes to exactly one reader, whole or not at all,
-    whatever its size; how many wait is how many bytes wait. What waits outlives its readers and writers, as long as the
-    process lives that made the channel.
+    A message is one byte in a socket with an unlinked file attached: exactly one reader gets it, whole, whatever its size, and
+    the number of waiting bytes is the number of waiting messages. Messages outlive their readers and writers, as long as the
+    process that made the channel lives.
     """
 
     def __init__(self, maxsize: int = 0, *, lifted: Flag | None = None) -> None:
@@ -95,31 +93,44 @@ class Channel:
         self._writer.close()
 
     def put(self, message: object) -> None:
-        """Adds a message, waiting for room."""
+        """Add a message; wait while the channel is full."""
         with _packed(message) as file:
             self._await_room()
             self._send(file.fileno())
 
     def get(self) -> Any:
-        """Waits for a message and takes it; `END` when the channel is closed and empty."""
-        mark, files, _flags, _address = socket.recv_fds(self._reader, 1, 1)
+        """Wait for a message and return it; `END` if the channel is closed and empty."""
+        return self.receive()
+
+    def receive(self, flags: int = 0) -> Any:
+        """Return a message, like `get`; `flags` are those of the socket.
+
+        Raises:
+            BlockingIOError: the flags forbid to wait, and no message is there.
+        """
+        file_number = array("i")
+        # Not `socket.recv_fds`, which ignores its flags.
+        mark, attached, _flags, _address = self._reader.recvmsg(1, socket.CMSG_LEN(file_number.itemsize), flags)
         if not mark:
             return END
-        with os.fdopen(files[0], "rb") as file:
+        file_number.frombytes(attached[0][2])
+        with os.fdopen(file_number[0], "rb") as file:
             return pickle.load(file)  # noqa: S301 - it comes from a process of this cluster
 
     def close(self) -> None:
-        """Ends it for all processes: what waits is still read, nothing can be added."""
+        """Close the channel for all processes: waiting messages can be read, none can be added."""
         self._writer.shutdown(socket.SHUT_WR)
 
+    def fileno(self) -> int:
+        """Return the file descriptor that is readable when a message waits."""
+        return self._reader.fileno()
+
     def qsize(self) -> int:
-        """How many messages wait."""
         count = array("i", [0])
         fcntl.ioctl(self._reader, termios.FIONREAD, count)
         return count[0]
 
     def empty(self) -> bool:
-        """Whether no message waits."""
         return not self.qsize()
 
     def _await_room(self) -> None:
@@ -139,11 +150,26 @@ class Channel:
                 return
 
 
+class TaskChannel(Channel):
+    """Tasks for the workers. Those put into `urgent` overtake all others, and need no room."""
+
+    def __init__(self, maxsize: int = 0, *, lifted: Flag | None = None) -> None:
+        super().__init__(maxsize, lifted=lifted)
+        self.urgent = Channel()
+
+    def get(self) -> Any:
+        """Wait for a message and return it, an urgent one first; `END` if the channel is closed and empty."""
+        while True:
+            for channel in (self.urgent, self):
+                with suppress(BlockingIOError):  # none waits, or another worker was faster
+                    return channel.receive(socket.MSG_DONTWAIT)
+            wait([self.urgent.fileno(), self.fileno()])
+
+
 class ResultChannel(Channel):
-    """Finished tasks. One whose result cannot leave its process is a failed one, not a silently lost one."""
+    """Finished tasks. A task whose result cannot be pickled fails instead of being lost."""
 
     def put(self, message: Any) -> None:
-        """Adds a finished task, as Django-Q2's worker makes it."""
         try:
             super().put(message)
         except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:

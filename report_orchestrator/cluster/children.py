@@ -1,8 +1,7 @@
-"""The cluster's processes: each ends with its parent, and is not ended by a signal that was meant for the whole cluster."""
-
-from __future__ import annotations
+"""The cluster's processes. Each ends with its parent and ignores signals sent to the whole process group."""
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -15,44 +14,47 @@ from typing import Any
 from uuid import uuid4
 
 from report_orchestrator.cluster.channels import Flag, Timer
+from report_orchestrator.models.connections import close_connections
+
+logger = logging.getLogger("report_orchestrator.cluster")
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-LOOK_FOR_PARENT = 1.0  # seconds, where the kernel does not tell
+LOOK_FOR_PARENT = 1.0  # seconds, on systems without parent-death signals
 CUT_SHORT = signal.SIGUSR1
-HAND_BACK = 1.0  # seconds for a worker that is cut short to hand back what it holds
+HAND_BACK = 1.0  # seconds for a worker to release its run
 
 
 class Child(ForkProcess):
-    """A process in a role. `terminate` is `kill`, as it must not be ignored."""
+    """A process in a role. `terminate` kills, since children ignore SIGTERM."""
 
     timer: Timer
 
-    def __init__(
-        self, role: str, target: Callable[..., object], args: tuple[Any, ...], **kwargs: Any
-    ) -> None:
+    def __init__(self, role: str, target: Callable[..., object], args: tuple[Any, ...], **kwargs: Any) -> None:
         super().__init__(target=target, args=args, kwargs=kwargs, name=f"Process-{uuid4().hex}")
         self.role = role
         self.replace_at: float | None = None
         self._maker = os.getpid()
 
     def start(self) -> None:
-        """Starts it, and remembers when."""
         self.started_at = time.monotonic()
+        close_connections()  # a fork would share them with its parent
         super().start()
 
     def run(self) -> None:
-        """Runs the role in the new process."""
         end_with_parent(self._maker)
         leave_signals_to_parent()
-        super().run()
+        try:
+            super().run()
+        except Exception as error:
+            logger.critical("process failed", extra={"event": "process_failed", "role": self.role}, exc_info=True)
+            raise SystemExit(1) from error
 
     def terminate(self) -> None:
-        """Ends it now."""
         self.kill()
         self.join(LOOK_FOR_PARENT)
 
     def cut_short(self) -> None:
-        """Has what it works on handed back, and ends it."""
+        """Let the process release its run, then kill it."""
         if self.pid is not None and self.is_alive():
             os.kill(self.pid, CUT_SHORT)
             self.join(HAND_BACK)
@@ -60,32 +62,32 @@ class Child(ForkProcess):
 
     @property
     def age(self) -> float:
-        """Seconds since it was started."""
         return time.monotonic() - self.started_at
 
 
 def await_any(awaited: Iterable[Flag | Child], seconds: float | None = None) -> None:
-    """Waits until a flag is set or a child has ended, at most so many seconds."""
-    wait([one.sentinel if isinstance(one, Child) else one.fileno() for one in awaited], seconds)
+    """Wait until a flag is set or a child has ended, at most `seconds`."""
+    wait([item.sentinel if isinstance(item, Child) else item.fileno() for item in awaited], seconds)
 
 
 def leave_signals_to_parent() -> None:
-    """A supervisor's SIGTERM reaches every process of its group: what is to end here, the parent decides.
+    """Ignore a supervisor's or terminal's signals to the process group: the parent decides which children end.
 
-    A handler, not SIG_IGN, as programs that a task starts would inherit that one.
+    A handler, not SIG_IGN, since programs started by a task would inherit the latter.
     """
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda _number, _frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(CUT_SHORT, _cut_short)
 
 
 def _cut_short(_number: int, _frame: object) -> None:
-    """Django-Q2's worker does not catch this, and a step that was at work hands its run back on the way out."""
+    """Exit. Django-Q2's worker does not catch this, and a running step releases its run."""
     raise SystemExit(0)
 
 
 def end_with_parent(parent: int) -> None:
-    """Has this process killed when its parent, which had this id, is gone; at once where it is gone already."""
+    """Kill this process when its parent with this id ends; at once if it has ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:

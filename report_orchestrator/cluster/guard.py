@@ -1,6 +1,4 @@
-"""The sentinel: Django-Q2's own, over channels without locks, with an end in bounded time."""
-
-from __future__ import annotations
+"""The sentinel: Django-Q2's own, over channels without locks. It stops within a bounded time."""
 
 import logging
 import math
@@ -9,7 +7,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from multiprocessing import active_children
+from functools import partial
+from multiprocessing import RawValue, active_children
 from typing import Any
 
 from django_q.cluster import Sentinel
@@ -20,44 +19,56 @@ from django_q.scheduler import scheduler
 from django_q.status import Stat
 from django_q.worker import worker
 
-from report_orchestrator.cluster.channels import Channel, Flag, ResultChannel, Timer
+from report_orchestrator.brokers import leave_ticks_to_cluster
+from report_orchestrator.cluster.channels import Flag, ResultChannel, TaskChannel, Timer
 from report_orchestrator.cluster.children import Child, await_any
-from report_orchestrator.cluster.pace import Pace
+from report_orchestrator.cluster.restart_backoff import RestartBackoff
+from report_orchestrator.cluster.ticker import LONGEST_ROUND, record_end, ticker
+from report_orchestrator.models.connections import close_connections
+from report_orchestrator.services.running.db_retry import with_db_retry
 
 logger = logging.getLogger("report_orchestrator.cluster")
 
-ROLES = {worker: "worker", pusher: "pusher", monitor: "monitor"}
+
+def patient_monitor(results: ResultChannel, broker: Any) -> None:
+    """Run Django-Q2's monitor. It dies of a message that cannot be acknowledged, so wait while the database is away."""
+    acknowledge = broker.acknowledge
+    broker.acknowledge = lambda task_id: with_db_retry(partial(acknowledge, task_id))
+    monitor(results, broker)
+
+
+ROLES = {worker: "worker", pusher: "pusher", patient_monitor: "monitor", ticker: "ticker"}
 SCHEDULER_INTERVAL = 30.0  # seconds, as in Django-Q2
-PUSHER_PATIENCE = 3.0  # seconds for a pusher to put aside what it has fetched
-MONITOR_PATIENCE = 5.0  # seconds for a monitor to store the results that wait
-LOOK = 0.5  # seconds between two status reports while the cluster ends
+PUSHER_GRACE = 3.0  # seconds for a pusher to queue the messages that it has fetched
+MONITOR_GRACE = 5.0  # seconds for a monitor to store waiting results
+STATUS_INTERVAL = 0.5  # seconds between two status reports while the cluster ends
 
 
 class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
     """Starts the children, replaces those that die, calls the scheduler, and ends all of them.
 
-    A child that dies takes nothing along but what it was working on, so it alone is replaced and its neighbours go on.
+    A dead child loses only its own task, so it alone is replaced and the others continue.
     """
 
     pool: list[Child]
     monitor: Child
     pusher: Child
+    ticker: Child | None = None
 
-    def __init__(
-        self, stop_event: Flag, start_event: Flag, *args: Any, grace: timedelta | None, **kwargs: Any
-    ) -> None:
-        """`grace` is how long started tasks may go on once the cluster ends; None: to their end."""
+    def __init__(self, stop_event: Flag, start_event: Flag, *args: Any, grace: timedelta | None, **kwargs: Any) -> None:
+        """`grace` is the time that started tasks have once the cluster stops; None is unlimited."""
         super().__init__(stop_event, start_event, *args, **kwargs, start=False)
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop_event.set())
         self.grace = math.inf if grace is None else grace.total_seconds()
-        self.paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self.backoffs: defaultdict[str, RestartBackoff] = defaultdict(RestartBackoff)
         self.event_out = Flag()
-        self.task_queue = Channel(Conf.QUEUE_LIMIT or 0, lifted=self.event_out)
+        self.workers_alive = RawValue("i", 0)
+        self.task_queue = TaskChannel(Conf.QUEUE_LIMIT or 0, lifted=self.event_out)
         self.result_queue = ResultChannel()
 
     @classmethod
     def run(cls, *args: Any, **kwargs: Any) -> None:
-        """Guards until the end. Whatever happens, no child is left."""
+        """Run until the cluster stops; leave no child, also after an error."""
         try:
             cls(*args, **kwargs).start()
         finally:
@@ -66,15 +77,31 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
     @property
     def children(self) -> list[Child]:
-        """All that were started and not yet replaced."""
-        return [*self.pool, *filter(None, (self.monitor, self.pusher))]
+        return [*self.pool, *filter(None, (self.monitor, self.pusher, self.ticker))]
+
+    def spawn_cluster(self) -> None:
+        leave_ticks_to_cluster()
+        super().spawn_cluster()
+        self.count_workers()
+        self.spawn_ticker()
+
+    def spawn_ticker(self) -> None:
+        timer = Timer()
+        cluster, stop = str(self.cluster_id), self.event_out
+        self.ticker = self.spawn_process(ticker, self.task_queue, stop, timer, cluster, self.workers_alive)
+        self.ticker.timer = timer
+
+    def count_workers(self) -> None:
+        self.workers_alive.value = len(_alive(self.pool))
 
     def spawn_worker(self) -> None:
-        """Starts a worker with a timer of its own."""
         self.spawn_process(worker, self.task_queue, self.result_queue, Timer(), self.timeout)
 
+    def spawn_monitor(self) -> Child:
+        return self.spawn_process(patient_monitor, self.result_queue, self.broker)
+
     def spawn_process(self, target: Callable[..., object], *args: Any) -> Child:
-        """Starts a child in the role that a function of Django-Q2 is."""
+        """Start a child that runs a role function of Django-Q2."""
         child = Child(ROLES[target], target, args)
         child.daemon = target is not worker or Conf.DAEMONIZE_WORKERS
         child.start()
@@ -85,14 +112,16 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         return child
 
     def guard(self) -> None:
-        """Looks after the children until the end is asked for."""
+        """Supervise the children until the cluster is asked to stop."""
         self.start_event.set()
         logger.info("cluster running", extra={"event": "cluster_running", "queue": self.queue_name()})
         schedule_at = time.monotonic() + SCHEDULER_INTERVAL
         while True:
             self.replace_dead()
+            self.count_workers()
             if Conf.SCHEDULER and time.monotonic() >= schedule_at:
                 scheduler(broker=self.broker)
+                close_connections()  # it logs its errors, and would stay with a server that has become read-only
                 schedule_at = time.monotonic() + SCHEDULER_INTERVAL
             Stat(self).save()
             await_any([self.stop_event, *_alive(self.children)], Conf.GUARD_CYCLE)
@@ -101,45 +130,56 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         self.stop()
 
     def replace_dead(self) -> None:
-        """Replaces each child that died or whose task is over its time; one that keeps dying young, a little later."""
+        """Replace dead children and workers over their time limit, with backoff for repeated early deaths."""
         for child in self.children:
             if child.is_alive() and not _is_over_time(child):
                 continue
             if child.replace_at is None:
                 child.replace_at = time.monotonic() + self.write_off(child)
             if time.monotonic() >= child.replace_at:
-                self.reincarnate(child)
+                self.replace(child)
+
+    def replace(self, child: Child) -> None:
+        if child is not self.ticker:
+            self.reincarnate(child)
+            return
+        child.terminate()
+        self.spawn_ticker()
 
     def write_off(self, child: Child) -> float:
-        """Says what became of a child. Returns how many seconds to wait before another takes its place."""
+        """Log the end of a child; return the seconds to wait before its replacement starts."""
         if _is_over_time(child):
-            _log(logging.ERROR, "worker_timed_out", child)
+            _log(logging.ERROR, f"{child.role}_timed_out", child)
             return 0.0
         if _has_ended_as_planned(child):
             _log(logging.INFO, "child_ended", child)
             return 0.0
-        pause = self.paces[child.role].wait_after(child.age)
+        pause = self.backoffs[child.role].wait_after(child.age)
         _log(logging.ERROR, "child_lost", child, exit_code=child.exitcode, replaced_in_s=pause)
         return pause
 
     def stop(self) -> None:
-        """Ends the children in order, so that what was started is finished and stored, within the grace."""
+        """Stop the children in order, so that started tasks finish and are stored within the grace."""
         deadline = time.monotonic() + self.grace
         logger.info("cluster ending", extra={"event": "cluster_ending"})
         self.event_out.set()
-        self.await_end([self.pusher], min(deadline, time.monotonic() + PUSHER_PATIENCE))
+        tickers = [self.ticker] if self.ticker else []
+        if math.isinf(self.grace):
+            self.await_end(tickers, time.monotonic() + LONGEST_ROUND)
+        self.await_end([self.pusher, *tickers], min(deadline, time.monotonic() + PUSHER_GRACE))
         self.task_queue.close()
         self.await_end(self.pool, deadline)
         self.pool = []
         self.result_queue.close()
-        self.await_end([self.monitor], time.monotonic() + MONITOR_PATIENCE)
+        self.await_end([self.monitor], time.monotonic() + MONITOR_GRACE)
         Stat(self).save()
+        record_end(str(self.cluster_id))
 
     def await_end(self, children: Sequence[Child], deadline: float) -> None:
-        """Waits until these children have ended; kills those that have not by the deadline."""
+        """Wait for these children to end; kill those that have not by the deadline."""
         while (alive := _alive(children)) and (left := deadline - time.monotonic()) > 0:
             Stat(self).save()
-            await_any(alive, min(left, LOOK))
+            await_any(alive, min(left, STATUS_INTERVAL))
         for child in _alive(children):
             _log(logging.WARNING, "child_cut_short", child)
             child.cut_short()
@@ -150,15 +190,13 @@ def _alive(children: Iterable[Child]) -> list[Child]:
 
 
 def _is_over_time(child: Child) -> bool:
-    return child.role == "worker" and child.timer.value == Timer.OVER
+    return child.role in {"worker", "ticker"} and child.timer.value == Timer.OVER
 
 
 def _has_ended_as_planned(child: Child) -> bool:
-    """A worker ends after so many tasks, and a pusher when its broker failed: both by themselves."""
+    """Return True for a worker that was recycled and for a pusher whose broker failed."""
     return child.exitcode == 0 and (child.role != "worker" or child.timer.value == Timer.RECYCLED)
 
 
 def _log(level: int, event: str, child: Child, **fields: object) -> None:
-    logger.log(
-        level, event.replace("_", " "), extra={"event": event, "role": child.role, "pid": child.pid, **fields}
-    )
+    logger.log(level, event.replace("_", " "), extra={"event": event, "role": child.role, "pid": child.pid, **fields})

@@ -1,54 +1,55 @@
-"""The process that `manage.py qcluster` is: it starts the sentinel, replaces it when it is lost, and ends in bounded time."""
-
-from __future__ import annotations
+"""The process of `manage.py qcluster`: starts the sentinel, replaces a lost one, and ends in bounded time."""
 
 import logging
+import signal
 from datetime import timedelta
 from types import FrameType
 
-from django import db
 from django_q import cluster
 from django_q.conf import setproctitle
 
 from report_orchestrator.cluster.channels import Flag
 from report_orchestrator.cluster.children import Child, await_any
-from report_orchestrator.cluster.guard import MONITOR_PATIENCE, Guard
-from report_orchestrator.cluster.pace import Pace
+from report_orchestrator.cluster.guard import MONITOR_GRACE, Guard
+from report_orchestrator.cluster.restart_backoff import RestartBackoff
 from report_orchestrator.exceptions import OrchestratorError
 
 logger = logging.getLogger("report_orchestrator.cluster")
 
 YOUNG_DEATHS = 5
-"""A sentinel that dies young so often in a row is lost for good: something is wrong that another one will not mend."""
+"""Early deaths of a sentinel in a row after which the cluster gives up."""
 
-MARGIN = MONITOR_PATIENCE + 3.0  # seconds beyond the grace for the sentinel to end
+MARGIN = MONITOR_GRACE + 3.0  # seconds beyond the grace for the sentinel to end
 
 
 class ClusterLostError(OrchestratorError):
-    """The sentinel cannot be kept alive. Starting the cluster again makes sense once the cause in the log above is mended."""
+    """The sentinel died repeatedly. Fix the cause, which is in the log, before starting the cluster again."""
 
     code = "cluster_lost"
 
 
 class Cluster(cluster.Cluster):  # type: ignore[misc]  # django-q2 has no types
-    """`Cluster(grace=…).run()` returns when the cluster has ended as asked."""
+    """The cluster. `Cluster(grace=…).run()` returns when it has stopped."""
 
     sentinel: Child
 
     def __init__(self, *, grace: timedelta, once: bool = False) -> None:
-        """`grace`: how long started tasks may go on after a signal. `once`: end by itself when what waits now is done."""
+        """`grace`: time for started tasks after a signal. `once`: stop when the waiting messages are done."""
         self.grace = grace
         self.once = once
         self.signalled = Flag()
-        self.pace = Pace()
+        self.backoff = RestartBackoff()
         super().__init__()
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under `nohup`
+                signal.signal(number, self.sig_handler)
         self.stop_event = Flag() if once else self.signalled
 
     def run(self) -> None:
-        """Starts the cluster and stays with it to its end.
+        """Run the cluster until it stops.
 
         Raises:
-            ClusterLostError: it could not be started, or not be kept alive. No process of it is left.
+            ClusterLostError: the sentinel died repeatedly. No process is left.
         """
         self.start()
         if self.once:
@@ -58,7 +59,7 @@ class Cluster(cluster.Cluster):  # type: ignore[misc]  # django-q2 has no types
         logger.info("cluster ended", extra={"event": "cluster_ended", "role": "main", "pid": self.pid})
 
     def start(self) -> int:
-        """Starts the sentinel, and returns this process's id when it guards; sooner where the end was asked for meanwhile.
+        """Start the sentinel; return this process's id when it runs, or sooner if the cluster was asked to stop.
 
         Raises:
             ClusterLostError: it ended before.
@@ -72,12 +73,11 @@ class Cluster(cluster.Cluster):  # type: ignore[misc]  # django-q2 has no types
         self.sentinel.join(MARGIN)
         raise ClusterLostError(
             f"The cluster could not be started: its sentinel ended with status {self.sentinel.exitcode}. "
-            "The lines above say why; most often the broker or the database cannot be reached."
+            "See the lines above; usually the broker or the database cannot be reached."
         )
 
     def start_sentinel(self) -> None:
-        """Starts a sentinel, which shares nothing with an earlier one but the wish to end."""
-        db.connections.close_all()
+        """Start a sentinel, which shares only the stop flag with an earlier one."""
         self.start_event = Flag()
         arguments = (self.stop_event, self.start_event, self.cluster_id)
         self.sentinel = Child("sentinel", Guard.run, arguments, grace=None if self.once else self.grace)
@@ -85,7 +85,7 @@ class Cluster(cluster.Cluster):  # type: ignore[misc]  # django-q2 has no types
         self.log(logging.INFO, "child_started")
 
     def has_ended(self) -> bool:
-        """Waits for the sentinel's end; returns whether that was asked for."""
+        """Wait for the sentinel's end; return True if the cluster was asked to stop."""
         await_any([self.sentinel, self.signalled])
         self.sentinel.join(self.grace.total_seconds() + MARGIN)
         if self.sentinel.is_alive():
@@ -94,31 +94,29 @@ class Cluster(cluster.Cluster):  # type: ignore[misc]  # django-q2 has no types
         return self.stop_event.is_set()
 
     def start_another(self) -> None:
-        """Replaces a sentinel that was lost, and whose children ended with it.
+        """Replace a lost sentinel, whose children ended with it.
 
         Raises:
             ClusterLostError: too many died young.
         """
-        pause = self.pace.wait_after(self.sentinel.age)
+        pause = self.backoff.wait_after(self.sentinel.age)
         self.log(logging.CRITICAL, "child_lost", exit_code=self.sentinel.exitcode, replaced_in_s=pause)
-        if self.pace.young_deaths >= YOUNG_DEATHS:
+        if self.backoff.young_deaths >= YOUNG_DEATHS:
             raise ClusterLostError(
-                f"The cluster is lost: its sentinel died {YOUNG_DEATHS} times in a row soon after its start, "
-                f"at last with status {self.sentinel.exitcode}."
+                f"The cluster stopped: its sentinel died {YOUNG_DEATHS} times in a row soon after its start, "
+                f"last with status {self.sentinel.exitcode}. Check the log, then restart qcluster."
             )
         if not self.signalled.wait(pause):
             self.start_sentinel()
 
     def stop(self) -> None:
-        """Asks the cluster to end, and returns at once: `run` returns when it has."""
+        """Ask the cluster to stop; return at once."""
         self.signalled.set()
 
     def sig_handler(self, signum: int, frame: FrameType | None) -> None:
-        """A signal asks for the end."""
         self.stop()
 
     def log(self, level: int, event: str, **fields: object) -> None:
-        """One line about the sentinel."""
         logger.log(
             level,
             event.replace("_", " "),

@@ -1,6 +1,4 @@
-"""A run's one place in the lake, known before its first byte is written."""
-
-from __future__ import annotations
+"""The path of a run's result in the lake, known before its first byte is written."""
 
 import hashlib
 import re
@@ -10,22 +8,23 @@ from urllib.parse import quote
 from uuid import UUID
 
 LONGEST = 160
-"""Bytes of a folder's name that are given to a report's key: file systems take 255, OneLake as many letters."""
+"""Bytes of a folder name used for a report's key: file systems accept 255, OneLake 255 characters."""
 SHORTENED = 120
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def result_path(*, report_key: str, run_date: date, reference: UUID) -> str:
-    """`<report>/<run date>/<run>.json`, with forward slashes, relative to the store's results folder.
+def result_path(*, report_key: str, run_date: date, reference: UUID | str) -> str:
+    """Return `<report>/<run date>/<run>.json`, relative to the store's results folder.
 
-    The same run has the same path for ever, and no two runs share one. A report's key that is not a plain word is
-    percent-encoded, so that text keys can neither leave the folder nor meet each other; a very long one ends in its SHA-256.
+    `reference` is the run's; from the second submission on, with its number (`<run>-2.json`). A submission's path never
+    changes, and no two share one. A key with other than plain characters is percent-encoded, so
+    that keys can neither leave the folder nor collide; a very long one is cut and ends in its SHA-256.
     """
     return f"{_segment(report_key)}/{run_date.isoformat()}/{reference}.json"
 
 
 def manifest_path(result: str) -> str:
-    """Where a result's manifest lies: beside it, hidden by its underscore from readers such as Spark.
+    """Return the path of a result's manifest: in the same folder, hidden from readers such as Spark by its underscore.
 
     `7/2026-07-01/<run>.json` -> `7/2026-07-01/_<run>.manifest.json`
     """
@@ -34,7 +33,7 @@ def manifest_path(result: str) -> str:
 
 
 def is_plain(path: str) -> bool:
-    """Whether it is a relative path, with forward slashes, that every layer on the way to a store reads in the same way."""
+    """True for a relative path with forward slashes that every layer up to the store interprets in the same way."""
     printable = not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in path)
     return printable and "\\" not in path and all(part.strip(". ") for part in path.split("/"))
 
@@ -44,12 +43,12 @@ def _segment(key: str) -> str:
     quoted = key if plain else _quoted(key)
     if len(quoted) <= LONGEST:
         return quoted
-    # Always longer than LONGEST, so it meets no other key's; its beginning is for a person.
+    # Always longer than LONGEST, so it equals no other key's; its readable beginning is for people.
     beginning = next(part for end in range(LONGEST, 0, -1) if len(part := _quoted(key[:end])) <= SHORTENED)
     return f"{beginning}-{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _quoted(key: str) -> str:
-    """Percent-encoded, and so that no reader hides it and no service takes its dots away."""
+    """Percent-encode a key, including a leading underscore, which readers hide, and dots, which services strip."""
     quoted = quote(key, safe="").replace(".", "%2E")
     return f"%5F{quoted[1:]}" if quoted.startswith("_") else quoted

@@ -1,20 +1,19 @@
-"""Statuses, steps and outcomes of a run, and the one table that turns an outcome into the next state. No clock, no I/O."""
+"""Statuses, steps and outcomes of a run, and the transition from an outcome to the next state. No clock, no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias, TypedDict, assert_never
 
+from report_orchestrator.domain.error_codes import ErrorCode, Trait, traits_of
 from report_orchestrator.domain.reports import Json
 from report_orchestrator.domain.retries import backoff
 
 
 class Step(StrEnum):
-    """The five steps, in order."""
-
     REPORT_DATA = "report_data"
     EXTERNAL_JOB_SUBMISSION = "external_job_submission"
     LOCAL_JOB_RECORD = "local_job_record"
@@ -23,14 +22,13 @@ class Step(StrEnum):
 
     @property
     def following(self) -> Step | None:
-        """The step after this one; None after the last."""
         steps = list(Step)
         position = steps.index(self) + 1
         return steps[position] if position < len(steps) else None
 
 
 class Status(StrEnum):
-    """Where a run stands; the step is a second axis."""
+    """The state of a run; its step is a second axis."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -44,16 +42,14 @@ class Status(StrEnum):
 
 
 class Trigger(StrEnum):
-    """Why a run was opened."""
-
     SCHEDULED = "scheduled"
     MANUAL = "manual"
     BACKFILL = "backfill"
+    SHADOW = "shadow"
+    """A scheduled time that another system serves: the run builds its payload, and ends without a job."""
 
 
 class StepResult(StrEnum):
-    """How an attempt at a step ended, for its row in the timeline."""
-
     STARTED = "started"
     COMPLETED = "completed"
     WAITING = "waiting"
@@ -67,31 +63,35 @@ ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CAN
 LIVE = frozenset(Status) - ENDED
 RETRYABLE_BY_PERSON = frozenset({Status.FAILED, Status.TIMED_OUT})
 
-ANEW = frozenset({"fireant_job_failed", "job_unknown", "no_result", "no_job_id", "result_too_large"})
-"""Failures after which the job itself is of no more use: a person's retry reads the report again and submits a new job."""
-
 MAX_CRASHES = 3
-"""A run whose worker died this often at one step is set aside: it is the likeliest cause."""
+"""Workers lost at one step after which a run is set aside, as the likeliest cause."""
 
 
-def resumes_at(step: Step, code: str) -> Step:
-    """Where a run goes on when a person has it retried: at the step that failed, but for two cases.
+def working_time(started_at: datetime | None, until: datetime | None, idle: timedelta | None) -> timedelta | None:
+    """Return the time from the first start to `until`, without the idle time; None for a run without one of the two."""
+    if started_at is None or until is None:
+        return None
+    return max(until - started_at - (idle or timedelta(0)), timedelta(0))
 
-    A job that is of no more use is submitted anew, and a submission that Fireant refused is made from the report as it is now.
+
+def resume_step(step: Step, code: str) -> Step:
+    """Return the step at which a retry by a person resumes: the failed step, unless a new job must be submitted.
+
+    That is so for a job that is of no further use, and for a submission that Fireant rejected: the report may be corrected now.
     """
-    refused = step is Step.EXTERNAL_JOB_SUBMISSION and code.startswith("fireant_4")
-    return Step.REPORT_DATA if code in ANEW or refused else step
+    traits = traits_of(code)
+    rejected = step is Step.EXTERNAL_JOB_SUBMISSION and Trait.FIREANT_REJECTED in traits
+    return Step.REPORT_DATA if Trait.NEEDS_NEW_JOB in traits or rejected else step
 
 
-class Learned(TypedDict, total=False):
-    """What a step found out, as columns of the run."""
+class RunColumns(TypedDict, total=False):
+    """Columns of the run that a step sets."""
 
     modifier_key: str
     job_kind: str
     payload_digest: str
     fireant_job_id: str
     fireant_status: str
-    possibly_submitted_twice: bool
     results_path: str
     result_size: int
     result_sha256: str
@@ -99,23 +99,23 @@ class Learned(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """The step is done; the run goes on to the next."""
+    """The step is done; the run continues with the next."""
 
-    learned: Learned = field(default_factory=Learned)
+    columns: RunColumns = field(default_factory=RunColumns)
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Fireant has not finished. Uses up a poll, never a retry."""
+    """Fireant has not finished the job. Uses up a poll, never a retry."""
 
-    learned: Learned = field(default_factory=Learned)
+    columns: RunColumns = field(default_factory=RunColumns)
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retryable:
-    """The step failed in a way that may pass."""
+    """The step failed with a temporary error."""
 
     code: str
     error: str
@@ -125,16 +125,17 @@ class Retryable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The step failed for good, until a person changes something."""
+    """The step failed permanently: a person must change something."""
 
     code: str
     error: str
+    columns: RunColumns = field(default_factory=RunColumns)
     traceback: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """The step could not be tried for a reason that is not the run's own. Uses up neither a retry nor a poll."""
+    """The step must wait for a reason outside the run. Uses up neither a retry nor a poll."""
 
     code: str
     error: str
@@ -142,15 +143,22 @@ class Postponed:
     traceback: str = ""
 
 
-Outcome: TypeAlias = Completed | Waiting | Retryable | Postponed | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """The step is done, and the run ends here on purpose."""
+
+    code: str
+    error: str
+    columns: RunColumns = field(default_factory=RunColumns)
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+Outcome: TypeAlias = Completed | Waiting | Retryable | Postponed | Failed | Skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a run stands when its step's outcome arrives.
-
-    `failures` counts the failed attempts at this step, `polls` the questions asked of Fireant, both before this outcome.
-    """
+    """A run's state before an outcome. `failures` counts the failed attempts at this step, `polls` all polls of the run."""
 
     step: Step
     failures: int = 0
@@ -159,8 +167,6 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The limits that the settings put on a run."""
-
     max_retries: int
     max_polls: int
     poll_interval: timedelta
@@ -169,7 +175,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """The state after an outcome. `wake_at` is None exactly where the run has ended or goes straight on."""
+    """The state after an outcome. `wake_at` is None exactly if the run has ended or continues at once."""
 
     status: Status
     step: Step
@@ -183,13 +189,14 @@ class Transition:
 def transition(
     position: Position, outcome: Outcome, *, now: datetime, policy: Policy, jitter: float = 0.5
 ) -> Transition:
-    """The one place where an outcome becomes a state.
+    """Return the state that an outcome leads to.
 
     `jitter` in [0, 1) spreads waits. A completed step leaves the run `running` at the next step, or `succeeded` after the last.
     """
+    position = replace(position, polls=position.polls + _is_poll(position.step, outcome))
     match outcome:
         case Completed():
-            return _advance(position)
+            return _next_step(position)
         case Waiting():
             return _wait(position, now, policy, jitter)
         case Retryable():
@@ -197,93 +204,73 @@ def transition(
         case Postponed():
             return _postpone(position, outcome)
         case Failed():
-            return _stop(position, Status.FAILED, outcome.code, outcome.error)
+            return _reach(position, Status.FAILED, outcome.code, outcome.error)
+        case Skipped():
+            return _reach(position, Status.SKIPPED, outcome.code, outcome.error)
         case _:
             assert_never(outcome)
 
 
-def _advance(position: Position) -> Transition:
+def _is_poll(step: Step, outcome: Outcome) -> bool:
+    """True if Fireant responded to a poll with the job's state."""
+    if step is not Step.JOB_COMPLETION_STATUS:
+        return False
+    match outcome:
+        case Completed() | Waiting():
+            return True
+        case Failed():
+            return outcome.code == ErrorCode.FIREANT_JOB_FAILED
+        case _:
+            return False
+
+
+def _next_step(position: Position) -> Transition:
     following = position.step.following
-    return Transition(
-        status=Status.SUCCEEDED if following is None else Status.RUNNING,
-        step=following or position.step,
-        failures=0,
-        polls=position.polls,
-        wake_at=None,
-    )
+    done = replace(position, step=following or position.step, failures=0)
+    return _reach(done, Status.SUCCEEDED if following is None else Status.RUNNING)
 
 
 def _wait(position: Position, now: datetime, policy: Policy, jitter: float) -> Transition:
-    polls = position.polls + 1
-    if polls >= policy.max_polls:
-        return Transition(
-            status=Status.TIMED_OUT,
-            step=position.step,
-            failures=position.failures,
-            polls=polls,
-            wake_at=None,
-            code="poll_attempts_used_up",
-            error=(
-                f"Fireant had not finished after {polls} polls, {policy.poll_interval.total_seconds():g} s apart. "
-                "Look at the job in Fireant; raise MAX_POLL_ATTEMPTS or POLL_INTERVAL_SECONDS if jobs of this size take longer; "
-                "then retry the run, which goes on asking about the same job."
-            ),
+    if position.polls >= policy.max_polls:
+        error = (
+            f"Fireant had not finished after {position.polls} polls, {policy.poll_interval.total_seconds():g} s apart. "
+            "Check the job in Fireant; raise MAX_POLL_ATTEMPTS or POLL_INTERVAL_SECONDS if jobs of this size take longer; "
+            "then retry the run, which continues to poll the same job."
         )
-    return Transition(
-        status=Status.DEFERRED,
-        step=position.step,
-        failures=0,
-        polls=polls,
-        wake_at=now + spread_poll_interval(policy.poll_interval, jitter),
-    )
+        return _reach(position, Status.TIMED_OUT, ErrorCode.POLL_ATTEMPTS_USED_UP, error)
+    wake_at = now + spread_poll_interval(policy.poll_interval, jitter)
+    return _reach(replace(position, failures=0), Status.DEFERRED, wake_at=wake_at)
 
 
 def spread_poll_interval(interval: timedelta, jitter: float) -> timedelta:
-    """A poll interval moved by up to a tenth either way, so that runs submitted together drift apart."""
+    """Vary a poll interval by up to a tenth either way, so that runs submitted together drift apart."""
     return interval * (0.9 + 0.2 * jitter)
 
 
-def _retry(
-    position: Position, outcome: Retryable, now: datetime, policy: Policy, jitter: float
-) -> Transition:
-    failures = position.failures + 1
-    if failures > policy.max_retries:
-        tries = "once" if failures == 1 else f"{failures} times"
-        return _stop(position, Status.FAILED, outcome.code, f"{outcome.error} (tried {tries})", failures)
-    wait = backoff(failures, base=policy.retry_base, retry_after=outcome.retry_after, jitter=jitter)
-    return Transition(
-        status=Status.UP_FOR_RETRY,
-        step=position.step,
-        failures=failures,
-        polls=position.polls,
-        wake_at=now + wait,
-        code=outcome.code,
-        error=outcome.error,
-    )
+def _retry(position: Position, outcome: Retryable, now: datetime, policy: Policy, jitter: float) -> Transition:
+    failed = replace(position, failures=position.failures + 1)
+    if failed.failures > policy.max_retries:
+        attempts = "once" if failed.failures == 1 else f"{failed.failures} times"
+        return _reach(failed, Status.FAILED, outcome.code, f"{outcome.error} (tried {attempts})")
+    wait = backoff(failed.failures, base=policy.retry_base, retry_after=outcome.retry_after, jitter=jitter)
+    return _reach(failed, Status.UP_FOR_RETRY, outcome.code, outcome.error, wake_at=now + wait)
 
 
 def _postpone(position: Position, outcome: Postponed) -> Transition:
-    asking = position.step is Step.JOB_COMPLETION_STATUS
-    return Transition(
-        status=Status.DEFERRED if asking else Status.UP_FOR_RETRY,
-        step=position.step,
-        failures=position.failures,
-        polls=position.polls,
-        wake_at=outcome.until,
-        code=outcome.code,
-        error=outcome.error,
-    )
+    polling = position.step is Step.JOB_COMPLETION_STATUS
+    status = Status.DEFERRED if polling else Status.UP_FOR_RETRY
+    return _reach(position, status, outcome.code, outcome.error, wake_at=outcome.until)
 
 
-def _stop(
-    position: Position, status: Status, code: str, error: str, failures: int | None = None
+def _reach(
+    position: Position, status: Status, code: str = "", error: str = "", *, wake_at: datetime | None = None
 ) -> Transition:
     return Transition(
         status=status,
         step=position.step,
-        failures=position.failures if failures is None else failures,
+        failures=position.failures,
         polls=position.polls,
-        wake_at=None,
+        wake_at=wake_at,
         code=code,
         error=error,
     )

@@ -1,0 +1,8 @@
+"""Management commands and their bases.
+
+base              formats, exit statuses, tables
+follow_runs       commands that create runs: --now and --wait
+run_command       retry and cancel of runs
+pause_command     pause and resume of reports
+sandbox_command   local Fireant and OneLake
+"""

@@ -1,37 +1,50 @@
-"""What all our commands share: two formats, three exit statuses, and nothing between a reader and the answer.
+"""The base of all commands: text and JSON output, and exit statuses.
 
-Exit status 0: all went well; 1: something failed; 2: the command was used wrongly.
+Exit status 0: success; 1: something failed; 2: wrong usage. Only the result goes to standard output.
 """
 
-from __future__ import annotations
-
 import argparse
+import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.db import InternalError, OperationalError, ProgrammingError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
 from report_orchestrator import log_events
-from report_orchestrator.conf import Settings, get_settings
+from report_orchestrator.conf import current_secrets
+from report_orchestrator.domain.printable import printable, quoted
 from report_orchestrator.exceptions import OrchestratorError
+from report_orchestrator.masking import masked
 from report_orchestrator.models import ReportRun
-from report_orchestrator.ports import Ports
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.monitoring.snapshot import read_snapshot
+from report_orchestrator.wiring import get_runtime
 
-PADDED = 32
-"""The widest column, in characters, that is lined up where no terminal limits a line; a longer cell just goes on."""
+MAX_COLUMN_WIDTH = 32
+"""Padding limit, in characters, outside a terminal; longer cells are not cut."""
 
 
-class Teaching(argparse.RawDescriptionHelpFormatter):
-    """Keeps the examples of a help text as they were written."""
+class PrintableOutput(OutputWrapper):
+    """Escapes control and format characters, so that a report's name cannot steer the terminal or forge a line."""
+
+    def __init__(self, output: OutputWrapper) -> None:
+        super().__init__(output)  # type: ignore[arg-type]  # it writes like a file
+        self.unescaped = output
+
+    def write(  # type: ignore[override]  # as Django's own
+        self, msg: str = "", style_func: Any = None, ending: str | None = None
+    ) -> None:
+        self.unescaped.write(printable(msg, keep="\n\t"), style_func, ending)
 
 
 class OrchestratorCommand(BaseCommand):
@@ -40,94 +53,86 @@ class OrchestratorCommand(BaseCommand):
     examples = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Django's parser, with the examples below the options."""
         parser = super().create_parser(prog_name, subcommand, epilog=self.examples, **kwargs)
-        parser.formatter_class = Teaching
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter  # keeps the lines of the examples
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Adds what all of them have."""
         parser.add_argument(
             "--format",
             choices=("text", "json"),
             default="text",
-            help="text for people (default), json for programs; only the answer goes to standard output",
+            help="text for people (default), json for programs; only the result goes to standard output",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Runs the command; what goes wrong becomes a sentence and an exit status."""
+        self.stdout, self.stderr = PrintableOutput(self.stdout), PrintableOutput(self.stderr)
+        log_events.silence_queue(logging.ERROR)
         if options["format"] == "text" and options["verbosity"] < 2:
-            _quieten_console()
+            log_events.silence_own_handler(logging.ERROR)
         try:
-            failed = self.begin(options)
-        except OrchestratorError as error:
-            raise CommandError(log_events.masked(error.message), returncode=1) from error
-        except (OperationalError, ProgrammingError) as error:
-            raise CommandError(unusable_database(error), returncode=1) from error
+            with errors_as_messages():
+                failed = self.run_in_project(options)
+            self.stdout.flush()
+        except BrokenPipeError:  # the reader, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+            raise SystemExit(1) from None
         except KeyboardInterrupt:
-            here = "The runs stay where they are; a qcluster goes on with them, or run_due_reports --now."
-            self.stderr.write(here if options.get("now") else "Stopped watching. What was queued goes on.")
+            self.stderr.write(
+                "Stopped. The runs keep their progress: a qcluster continues them, or run_due_reports --now."
+                if options.get("now")
+                else "Stopped watching. Queued runs continue."
+            )
             raise SystemExit(1) from None
         if failed:
             raise SystemExit(1)
 
-    def begin(self, options: Mapping[str, Any]) -> bool:
-        """Runs over the project's settings, which must be well; a command that examines them begins otherwise."""
-        return self.run(get_ports(), get_settings(), options)
+    def run_in_project(self, options: Mapping[str, Any]) -> bool:
+        """Call `run` with the project's ports and settings. Override it in a command that checks them itself."""
+        return self.run(get_runtime(), options)
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Does the work; returns whether something failed."""
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        """Return True if something failed."""
         raise NotImplementedError
 
-    def used_wrongly(self, message: str) -> NoReturn:
-        """Ends with status 2 and says what to write instead."""
+    def usage_error(self, message: str) -> NoReturn:
         raise CommandError(message, returncode=2)
 
-    def answer(self, value: object) -> None:
-        """Writes JSON to standard output."""
-        self.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    def write_json(self, value: object) -> None:
+        self.stdout.write(json.dumps(value, default=_to_json, ensure_ascii=False, indent=2))
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Writes a table to standard output, drawn for a terminal and else a line for each row; nothing where there is none."""
-        shown = [[_shown(cell) for cell in row] for row in rows]
-        if not shown:
+    def write_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a table, drawn on a terminal and one line a row elsewhere; nothing if there are no rows."""
+        cells = [[printable(_to_text(cell), keep="\n") for cell in row] for row in rows]
+        if not cells:
             return
         if self.stdout.isatty():
-            self._draw(title, columns, shown)
+            self._draw(columns, cells)
             return
-        for line in [title] * bool(title) + _lines([list(columns), *shown]):
+        for line in _lines([list(columns), *cells]):
             self.stdout.write(line)
 
-    def _draw(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(show_edge=False, pad_edge=False)
         for column in columns:
-            drawn.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold")
         for row in rows:
-            drawn.add_row(*row)
-        console = Console(file=self.stdout, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
-        console.print(drawn, markup=False)
+            table.add_row(*row)
+        console = Console(file=self.stdout.unescaped, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        console.print(table, markup=False)
 
     def progress_console(self) -> Console:
-        """A console on standard error, for what is watched and not kept."""
-        return Console(file=self.stderr, highlight=False)  # type: ignore[arg-type]  # it writes like a file
+        return Console(file=self.stderr.unescaped, highlight=False)  # type: ignore[arg-type]  # it writes like a file
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, cells whole, columns as wide as most of them need. The bar is ASCII, as a pipe's encoding may be."""
+    """Join rows to aligned lines. The separator is ASCII, because a pipe's encoding may be."""
     flat = [[" ".join(cell.split()) for cell in row] for row in rows]
-    widths = [min(max(map(len, column)), PADDED) for column in zip(*flat, strict=True)]
-    return [
-        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in flat
-    ]
+    widths = [min(max(map(len, column)), MAX_COLUMN_WIDTH) for column in zip(*flat, strict=True)]
+    return [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in flat]
 
 
-def _quieten_console() -> None:
-    """A person reads the answer, not the log beside it; `--verbosity 2` shows both."""
-    log_events.silence_own_handler(logging.ERROR)
-
-
-def _plain(value: object) -> object:
+def _to_json(value: object) -> object:
     match value:
         case datetime() | date():
             return value.isoformat()
@@ -139,36 +144,50 @@ def _plain(value: object) -> object:
             return str(value)
 
 
-def in_host_time(instant: datetime) -> str:
-    """An instant as people read it everywhere: by the clock of the project's `TIME_ZONE`, which it names."""
+def format_local(instant: datetime) -> str:
+    """Format an instant in the project's `TIME_ZONE`, with the zone's name."""
     return f"{instant.astimezone(timezone.get_default_timezone()):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _shown(cell: object) -> str:
+def _to_text(cell: object) -> str:
     match cell:
         case None | "":
             return "-"
         case datetime():
-            return in_host_time(cell)
+            return format_local(cell)
         case _:
             return str(cell)
 
 
-def unusable_database(error: Exception) -> str:
-    """A sentence instead of a traceback, for a database that is away or not migrated."""
-    return f"The database cannot be used: {log_events.masked(str(error))}. Is it running, and has 'manage.py migrate' been run?"
+@contextlib.contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """Turn our errors, and a database that is down or not migrated, into a message and exit status 1."""
+    try:
+        yield
+    except OrchestratorError as error:
+        raise CommandError(masked(error.message, current_secrets()), returncode=1) from error
+    except (InternalError, OperationalError, ProgrammingError) as error:
+        cause = masked(str(error), current_secrets()).strip().partition("\n")[0]
+        raise CommandError(
+            f"The database cannot be used: {cause}. If tables are missing, run 'manage.py migrate'; otherwise start it.",
+            returncode=1,
+        ) from error
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def has_active_worker(runtime: Runtime) -> bool:
+    snapshot = read_snapshot(runtime.clock(), runtime.configured, report_model=runtime.reports.label)
+    return snapshot.workers.is_active(snapshot.now)
 
 
-def run_as_json(run: ReportRun, ports: Ports) -> dict[str, object]:
-    """A run as programs get it."""
+def pluralize(number: int, noun: str) -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def run_as_json(run: ReportRun, runtime: Runtime) -> dict[str, object]:
     return {
         "run_id": run.pk,
-        "report_id": ports.reports.public_id(run.report_key),
+        "report_id": runtime.reports.public_id(run.report_key),
         "scheduled_for": run.scheduled_for,
         "status": run.status,
         "step": run.step,
@@ -178,23 +197,15 @@ def run_as_json(run: ReportRun, ports: Ports) -> dict[str, object]:
     }
 
 
-def refused_as_json(report_key: str, error: str, ports: Ports) -> dict[str, object]:
-    """A report for which no run could be opened, in the same shape."""
-    return {
-        "run_id": None,
-        "report_id": ports.reports.public_id(report_key),
-        "scheduled_for": None,
-        "status": "refused",
-        "step": None,
-        "fireant_job_id": None,
-        "results_path": None,
-        "error": error,
-    }
+def refused_as_json(report_key: str, error: str, runtime: Runtime) -> dict[str, object]:
+    """Return the keys of `run_as_json` for a report that got no run."""
+    return run_as_json(ReportRun(report_key=report_key, status="refused", error=error), runtime) | dict.fromkeys(
+        ("run_id", "scheduled_for", "step")
+    )
 
 
 def parse_date(text: str) -> date:
-    """A date as YYYY-MM-DD, for argparse."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a date such as 2026-07-01") from None
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a date such as 2026-07-01") from None

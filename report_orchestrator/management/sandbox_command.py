@@ -1,4 +1,4 @@
-"""What the commands that serve a sandbox have in common: an address, an orderly end, one line at a time."""
+"""The base of the commands that serve a sandbox: address, orderly shutdown, one line a request."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import math
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
-from report_orchestrator.sandbox.server import Sandbox, is_loopback
+from report_orchestrator.sandbox.http.server import Sandbox, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 WRONG_USAGE = 2
 
 
 class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Django's order of the options, and an example that keeps its lines."""
+    """Django's order of the options, and the line breaks of the example."""
 
 
-class SandboxCommand(BaseCommand):
-    """Serves a sandbox until SIGTERM or SIGINT. A subclass makes it, and says what to do with it.
+SandboxT = TypeVar("SandboxT", bound=Sandbox[Any, Any])
 
-    `service` is the name of what it stands in for; `example` ends the help.
-    """
+
+class SandboxCommand(BaseCommand, Generic[SandboxT]):
+    """Serves a sandbox until SIGTERM or SIGINT. `service` names the service it replaces; `example` ends the help."""
 
     service = ""
     example = ""
@@ -38,12 +38,16 @@ class SandboxCommand(BaseCommand):
     # It needs nothing of the host, so a host that is half set up can run it.
     requires_system_checks = ()
 
-    def sandbox(self, options: dict[str, Any]) -> Sandbox:
-        """The sandbox that the options ask for, not started."""
+    def create(self, options: dict[str, Any], **server: Any) -> SandboxT:
+        """Return the sandbox that the options describe, not started; `server` are its address and its log.
+
+        Raises:
+            ValueError: the options do not fit together.
+        """
         raise NotImplementedError
 
-    def welcome(self) -> str:
-        """What to say when it is up: which settings lead to it."""
+    def welcome(self, sandbox: SandboxT, options: dict[str, Any]) -> str:
+        """Return the message of a started sandbox, with the settings that lead to it."""
         raise NotImplementedError
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -54,88 +58,84 @@ class SandboxCommand(BaseCommand):
         port = self.default_port
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
         parser.add_argument(
-            "--port", type=port_number, default=port, help=f"port; 0 takes a free one (default: {port})"
+            "--port",
+            type=number_between(0, 65535, "a port from 0 to 65535", int),
+            default=port,
+            help=f"port; 0 selects a free one (default: {port})",
         )
-        parser.add_argument(
-            "--allow-remote", action="store_true", help="allow a --host that others can reach"
-        )
-        parser.add_argument("--quiet", action="store_true", help="no line for each request")
+        parser.add_argument("--allow-remote", action="store_true", help="allow a --host that other machines can reach")
+        parser.add_argument("--quiet", action="store_true", help="do not log requests")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._writing = threading.Lock()
-        _refuse_remote(options)
-        sandbox = self.sandbox(options)
+        self._output_lock = threading.Lock()
+        sandbox = self._create(options)
         with contextlib.suppress(KeyboardInterrupt), _interrupted_by_signals():
-            self._start(sandbox)
             try:
-                self.say(self.welcome())
-                _sleep_until_interrupted()
+                sandbox.start()
+            except OSError as error:
+                raise CommandError(
+                    f"The {self.service} sandbox cannot listen on this address: {error.strerror or error}. If "
+                    "another one is running, stop it, or choose another --port."
+                ) from error
+            try:
+                self.write_line(self.welcome(sandbox, options))
+                while True:  # on Windows an Event cannot be interrupted; a sleep can
+                    time.sleep(3600)
             finally:
                 sandbox.stop()
 
-    def say(self, line: str) -> None:
-        """Writes one line, whole, from any thread."""
-        with self._writing:
+    def _create(self, options: dict[str, Any]) -> SandboxT:
+        host, allow_remote = options["host"], options["allow_remote"]
+        if not (allow_remote or is_loopback(host)):
+            raise CommandError(
+                f"{host} is reachable from other machines. Use 127.0.0.1, or add --allow-remote to allow this.",
+                returncode=WRONG_USAGE,
+            )
+        on_request = None if options["quiet"] else self.write_line
+        try:
+            return self.create(
+                options, host=host, port=options["port"], allow_remote=allow_remote, on_request=on_request
+            )
+        except ValueError as error:
+            raise CommandError(str(error), returncode=WRONG_USAGE) from error
+
+    def write_line(self, line: str) -> None:
+        """Write a whole line, from any thread."""
+        with self._output_lock:
             self.stdout.write(line)
             self.stdout.flush()
-
-    def _start(self, sandbox: Sandbox) -> None:
-        try:
-            sandbox.start()
-        except OSError as error:
-            raise CommandError(
-                f"The {self.service} sandbox cannot listen there: {error.strerror or error}. "
-                "Another one may be running: end it, or choose another --port."
-            ) from error
-
-
-def _refuse_remote(options: dict[str, Any]) -> None:
-    host = options["host"]
-    if not (options["allow_remote"] or is_loopback(host)):
-        raise CommandError(
-            f"{host} can be reached from other machines. "
-            "Use 127.0.0.1, or add --allow-remote if that is meant.",
-            returncode=WRONG_USAGE,
-        )
 
 
 @contextlib.contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT raise KeyboardInterrupt, once: a second one must not break off an orderly end."""
+    """Raise KeyboardInterrupt at the first SIGTERM or SIGINT; a second must not break off the shutdown."""
     signals = (signal.SIGTERM, signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
+        for signum in signals:
+            signal.signal(signum, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = [signal.signal(each, interrupt) for each in signals]
+    previous = [signal.signal(signum, interrupt) for signum in signals]
     try:
         yield
     finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)
-
-
-def _sleep_until_interrupted() -> None:
-    # On Windows an Event cannot be interrupted; a sleep can.
-    while True:
-        time.sleep(3600)
-
-
-def port_number(text: str) -> int:
-    """An argument that is a port."""
-    return int(number_between(text, 0, 65535, "a port from 0 to 65535", int))
+        for signum, handler in zip(signals, previous, strict=True):
+            signal.signal(signum, handler)
 
 
 def number_between(
-    text: str, least: float, most: float, wanted: str, convert: type[int] | type[float]
-) -> float:
-    """An argument that is a number from `least` to `most`; `wanted` says so to a person."""
-    try:
-        number = convert(text)
-    except ValueError:
-        number = math.nan
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return number
+    least: float, most: float, expected: str, convert: type[int] | type[float] = float
+) -> Callable[[str], float]:
+    """Return an argparse type for a number from `least` to `most`; `expected` describes it in the error."""
+
+    def parse(text: str) -> float:
+        try:
+            number = convert(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+        return number
+
+    return parse

@@ -1,19 +1,32 @@
-"""Our tables. The run table is the truth; everything else explains it or speeds it up."""
+"""Our tables. The run table is the truth; the others explain it or speed it up.
+
+runs              runs, their payloads and their steps, with guarded writes
+schedules         the reports that discovery knows, and when each is due
+changes           the differences that discovery and people made to them
+operator_actions  the actions of people on runs
+shared_state      named rows that all processes share
+instants          the database field of all instants
+partial_indexes   models whose indexes have conditions, which MySQL ignores
+database_errors   errors that another try cures
+connections       close the process's connections
+upsert            insert or update a row in one statement
+"""
 
 from report_orchestrator.models.changes import ReportChange
-from report_orchestrator.models.interventions import Intervention, InterventionKind
-from report_orchestrator.models.marks import Mark
+from report_orchestrator.models.operator_actions import Intervention, InterventionKind
 from report_orchestrator.models.runs import ReportRun, RunPayload, RunStep
 from report_orchestrator.models.schedules import ReportSchedule, ScheduleState
+from report_orchestrator.models.shared_state import SharedState, StateName
 
 __all__ = [
     "Intervention",
     "InterventionKind",
-    "Mark",
     "ReportChange",
     "ReportRun",
     "ReportSchedule",
     "RunPayload",
     "RunStep",
     "ScheduleState",
+    "SharedState",
+    "StateName",
 ]

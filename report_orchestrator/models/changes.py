@@ -1,6 +1,4 @@
-"""What discovery saw change, from what to what, and since when."""
-
-from __future__ import annotations
+"""The history of reports: each change of a definition, and each pause."""
 
 from django.db import models
 from django.utils.translation import gettext
@@ -10,36 +8,33 @@ from report_orchestrator.models.instants import InstantField
 
 
 class ChangeKind(models.TextChoices):
-    """What happened to a report."""
-
     NEW = "new", _("new")
     REMOVED = "removed", _("removed")
     RENAMED = "renamed", _("renamed")
-    RETIMED = "retimed", _("re-timed")
-    REPRIORITISED = "reprioritised", _("re-prioritised")
+    RETIMED = "retimed", _("rescheduled")
+    REPRIORITISED = "reprioritised", _("priority changed")
     ENABLED = "enabled", _("enabled")
     DISABLED = "disabled", _("disabled")
     QUARANTINED = "quarantined", _("quarantined")
     REPAIRED = "repaired", _("repaired")
     PAUSED = "paused", _("paused")
     RESUMED = "resumed", _("resumed")
+    SWITCHED = "switched", _("switched")
 
 
 class ChangeSource(models.TextChoices):
-    """Who noticed it."""
-
     DISCOVERY = "discovery", _("discovery")
-    SIGNAL = "signal", _("a save in this project")
-    CHANGE_STAMP = "change_stamp", _("the report's change stamp")
-    PERSON = "person", _("a person")
+    SIGNAL = "signal", _("save in the project")
+    CHANGE_STAMP = "change_stamp", _("change stamp")
+    PERSON = "person", _("user")
 
 
 class ReportChange(models.Model):
-    """One difference of one report, or of all at once. `before` and `after` hold the fields that differ, under our names."""
+    """A change of one report, or of all if `schedule` is null. `before` and `after` hold the changed fields."""
 
     schedule = models.ForeignKey(
         "report_orchestrator.ReportSchedule",
-        null=True,  # all reports: a person paused or resumed everything
+        null=True,  # all reports: a person paused or resumed them
         on_delete=models.CASCADE,
         related_name="changes",
         verbose_name=_("report"),
@@ -47,8 +42,8 @@ class ReportChange(models.Model):
     kind = models.CharField(_("change"), max_length=16, choices=ChangeKind.choices)
     before = models.JSONField(_("before"), default=dict)
     after = models.JSONField(_("after"), default=dict)
-    source = models.CharField(_("noticed by"), max_length=16, choices=ChangeSource.choices)
-    noticed_at = InstantField(_("noticed"))
+    source = models.CharField(_("source"), max_length=16, choices=ChangeSource.choices)
+    noticed_at = InstantField(_("detected"))
 
     class Meta:
         verbose_name = _("change")
@@ -64,6 +59,12 @@ class ReportChange(models.Model):
         return f"{self.about}: {self.get_kind_display()}"
 
     @property
+    def noticed_by(self) -> str:
+        """The source in words. Saves and deletions in the project send the same signals, so the kind tells them apart."""
+        if (self.source, self.kind) == (ChangeSource.SIGNAL, ChangeKind.REMOVED):
+            return gettext("deletion in the project")
+        return str(self.get_source_display())
+
+    @property
     def about(self) -> str:
-        """The report, or that it concerns all of them."""
         return gettext("all reports") if self.schedule is None else str(self.schedule)

@@ -1,6 +1,4 @@
-"""Instants in the database: UTC, whatever the host's `USE_TZ` and `TIME_ZONE` are, and whether or not it changes them."""
-
-from __future__ import annotations
+"""Store instants as UTC, independent of the host's `USE_TZ` and `TIME_ZONE`, which may change."""
 
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,16 +19,13 @@ else:
 
 
 class InstantField(DateTimeField[_ST, _GT]):
-    """A `DateTimeField` whose values are aware UTC in Python, with time zones on (`USE_TZ`) or off.
+    """A `DateTimeField` whose values are aware UTC in Python, with `USE_TZ` on or off.
 
-    Databases that know time zones (PostgreSQL) keep the instant. The others keep a wall clock, which is always that of
-    UTC, so that the hour which the host's clocks repeat in autumn stays two hours.
-
-    A naive value that is assigned or looked up is taken for one of the host's `TIME_ZONE`, as Django takes it.
+    Databases with time zones (PostgreSQL) store the instant. Others store the wall clock of UTC, so that the two passes of
+    the hour repeated in autumn stay distinct. Naive values are interpreted in the host's `TIME_ZONE`, as Django does.
     """
 
     def get_prep_value(self, value: Any) -> datetime | None:
-        """The instant as aware UTC."""
         instant: datetime | None = super().get_prep_value(value)
         if instant is None:
             return None
@@ -38,10 +33,8 @@ class InstantField(DateTimeField[_ST, _GT]):
             instant = timezone.make_aware(instant, timezone.get_default_timezone())
         return instant.astimezone(UTC)
 
-    def get_db_prep_value(
-        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
-    ) -> object | None:
-        """The instant itself, or the wall clock of UTC where the database knows no time zones."""
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> object | None:
+        """Return the instant, or the wall clock of UTC for a database without time zones."""
         instant: datetime | None = value if prepared else self.get_prep_value(value)
         if instant is None or connection.features.supports_timezones:
             return instant
@@ -51,7 +44,7 @@ class InstantField(DateTimeField[_ST, _GT]):
     def from_db_value(
         self, value: datetime | None, expression: object, connection: BaseDatabaseWrapper
     ) -> datetime | None:
-        """Aware UTC, of a column and of an expression over one alike."""
+        """Return aware UTC, for columns and for expressions over them."""
         if value is None:
             return None
         if not connection.features.supports_timezones:
@@ -62,10 +55,10 @@ class InstantField(DateTimeField[_ST, _GT]):
 
 
 def _session_zone(connection: BaseDatabaseWrapper) -> tzinfo:
-    """The zone in which the driver has just read.
+    """Return the zone in which the driver read a value.
 
-    With time zones off Django cuts the offset from what psycopg read in the session's zone. psycopg set `fold`, so with
-    the same zone the instant comes back exactly, in the repeated hour too.
+    With `USE_TZ` off, Django strips the offset from the value that psycopg read in the session's zone. psycopg sets
+    `fold`, so the same zone restores the exact instant, also in the repeated hour.
     """
     zone: tzinfo = connection.connection.info.timezone
     return zone

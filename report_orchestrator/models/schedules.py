@@ -1,72 +1,87 @@
-"""What discovery knows of each report, and when it is due next."""
-
-from __future__ import annotations
+"""The reports that discovery knows, and when each is due."""
 
 from datetime import datetime
 from typing import Self
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.domain.reports import describe_report
+from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.partial_indexes import PartiallyIndexedModel
 
 
 class ScheduleState(models.TextChoices):
-    """What the scheduler may do with a report."""
-
     ACTIVE = "active", _("active")
-    UNSCHEDULED = "unscheduled", _("no cron: runs by hand only")
-    DISABLED = "disabled", _("disabled in the host")
-    QUARANTINED = "quarantined", _("quarantined: cannot run as it is defined")
-    REMOVED = "removed", _("removed from the host")
+    UNSCHEDULED = "unscheduled", _("no cron: manual runs only")
+    DISABLED = "disabled", _("disabled in the project")
+    QUARANTINED = "quarantined", _("quarantined: invalid definition")
+    REMOVED = "removed", _("removed from the project")
 
 
 class ScheduleQuerySet(models.QuerySet["ReportSchedule"]):
-    """Reports by what the scheduler has to do with them."""
-
     def due(self, now: datetime) -> Self:
-        """Active reports with a time to decide; the longest due first."""
-        return self.filter(next_run_at__lte=now).order_by("next_run_at", "pk")  # only active ones have one
+        """Return reports with a due time, the oldest first. Only active ones have one, by a constraint."""
+        return self.filter(next_run_at__lte=now).order_by("next_run_at", "pk")
+
+    def live(self, now: datetime, *, unless_switched: bool) -> Self:
+        """Return the reports of which `ReportSchedule.is_live_at` is true."""
+        is_switched = Q(live_from__isnull=False) | Q(live_until__isnull=False)
+        has_begun = Q(live_from__lt=now) | Q(live_from__isnull=True)
+        has_not_ended = Q(live_until__gte=now) | Q(live_until__isnull=True)
+        switched = is_switched & has_begun & has_not_ended
+        return self.filter(switched | ~is_switched if unless_switched else switched)
 
     def present(self) -> Self:
-        """Reports that the host still has."""
+        """Exclude reports that the host no longer has."""
         return self.exclude(state=ScheduleState.REMOVED)
 
 
-class ReportSchedule(models.Model):
-    """One report of the host, named by its model's label and its primary key as text: no foreign key leaves our database."""
+class ReportSchedule(PartiallyIndexedModel):
+    """A report of the host, by its model's label and its primary key as text: no foreign key leaves our database."""
 
     report_model = models.CharField(_("report model"), max_length=200)
-    report_key = models.CharField(
-        _("report"), max_length=200, help_text=_("The report's primary key, as text.")
-    )
+    report_key = models.CharField(_("report"), max_length=200, help_text=_("The report's primary key, as text."))
     name = models.CharField(_("name"), max_length=500, blank=True)
     cron = models.CharField(_("cron"), max_length=200, blank=True)
     timezone = models.CharField(
-        _("time zone"), max_length=64, blank=True, help_text=_("Empty: the project's own TIME_ZONE.")
+        _("time zone"), max_length=64, blank=True, help_text=_("Empty: the project's TIME_ZONE.")
     )
-    priority = models.SmallIntegerField(_("priority"), default=0, help_text=_("Higher goes first."))
+    priority = models.SmallIntegerField(_("priority"), default=0, help_text=_("Higher priorities start first."))
     state = models.CharField(_("state"), max_length=16, choices=ScheduleState.choices)
-    problem_code = models.CharField(_("problem"), max_length=40, blank=True)
-    problem = models.TextField(_("what is wrong, and what to do"), blank=True)
+    problem_code = models.CharField(_("problem code"), max_length=40, blank=True)
+    problem = models.TextField(_("problem"), blank=True)
     next_run_at = InstantField(_("next run"), null=True, blank=True)
     decided_until = InstantField(
-        _("decided until"), help_text=_("Every time up to this one has been decided: run or skipped.")
+        _("schedule processed until"), help_text=_("All scheduled times up to this one have run or were skipped.")
+    )
+    catch_up = models.JSONField(
+        _("catch-up in progress"),
+        null=True,
+        blank=True,
+        help_text=_("Set while the last decision left times undecided."),
     )
     overlap = models.CharField(
         _("overlap"),
         max_length=8,
         blank=True,
         choices=[("skip", _("skip")), ("queue", _("queue")), ("allow", _("allow"))],
-        help_text=_("What happens at a time when the last run has not ended. Empty: the setting OVERLAP."),
+        help_text=_("Applies at a scheduled time if the previous run has not ended. Empty: the setting OVERLAP."),
     )
     paused_at = InstantField(_("paused since"), null=True, blank=True)
     paused_by = models.CharField(_("paused by"), max_length=150, blank=True)
-    pause_reason = models.TextField(_("why it is paused"), blank=True)
-    host_updated_at = InstantField(_("updated in the host"), null=True, blank=True)
+    pause_reason = models.TextField(_("pause reason"), blank=True)
+    live_from = InstantField(
+        _("live from"), null=True, blank=True, help_text=_("Scheduled times up to this one belong to another system.")
+    )
+    live_until = InstantField(
+        _("live until"), null=True, blank=True, help_text=_("Scheduled times after this one belong to another system.")
+    )
+    host_updated_at = InstantField(_("updated in the project"), null=True, blank=True)
     discovered_at = InstantField(_("discovered"))
-    changed_at = InstantField(_("last change noticed"))
+    changed_at = InstantField(_("last change"))
 
     objects = ScheduleQuerySet.as_manager()
 
@@ -83,8 +98,7 @@ class ReportSchedule(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["report_model", "report_key"], name="ro_schedule_report_uniq"),
             models.CheckConstraint(
-                condition=models.Q(next_run_at__isnull=True)
-                | models.Q(state="active", paused_at__isnull=True),
+                condition=models.Q(next_run_at__isnull=True) | models.Q(state="active", paused_at__isnull=True),
                 name="ro_schedule_only_active_is_due",
             ),
         ]
@@ -99,3 +113,18 @@ class ReportSchedule(models.Model):
 
     def __str__(self) -> str:
         return describe_report(self.report_key, self.name)
+
+    @property
+    def follows_another(self) -> bool:
+        """True if another report had this key, and was removed before this one was discovered. One query."""
+        return self.changes.filter(kind=ChangeKind.REMOVED, noticed_at__lte=self.discovered_at).exists()
+
+    def is_live_at(self, moment: datetime, *, unless_switched: bool) -> bool:
+        """Return True if this app serves the scheduled time, and False if it is in shadow: another system serves it.
+
+        `unless_switched` is the answer for a report that nobody has switched.
+        """
+        if self.live_from is None and self.live_until is None:
+            return unless_switched
+        has_begun = self.live_from is None or self.live_from < moment
+        return has_begun and (self.live_until is None or moment <= self.live_until)

@@ -1,0 +1,13 @@
+"""The work of the product, by subject. Each imports only packages further down.
+
+reports           filters of the report list, and the values of one report's page
+operator_actions  retry and cancel by a person
+discovery         keeps our rows of the host's reports up to date
+monitoring        reads one snapshot of the product, for health, doctor, status and dashboard
+upkeep            maintains the run table and the result store at every tick
+scheduling        decides which runs are due, and keeps the queue's schedules
+running           takes a run from its first step to its end
+fireant           limits the use of Fireant over all clusters
+evidence          records where a result came from, and who changed a run
+events            emits the signals of all of them
+"""

@@ -1,13 +1,9 @@
-"""The dashboard as a tag, so that the app's page shows it in any AdminSite that has our models."""
-
-from __future__ import annotations
+"""The dashboard as a template tag, so that the app's page shows it in any AdminSite with our models."""
 
 from typing import Any
 
 from django import template
 
-from report_orchestrator.admin.addresses import Reader
-from report_orchestrator.admin.dashboard import board
 from report_orchestrator.exceptions import ConfigurationError
 from report_orchestrator.models import ReportRun, ReportSchedule
 
@@ -16,16 +12,18 @@ register = template.Library()
 
 @register.inclusion_tag("admin/report_orchestrator/dashboard/board.html", takes_context=True)
 def orchestrator_dashboard(context: dict[str, Any]) -> dict[str, Any]:
-    """The picture of now; nothing at all for whoever may not see both the reports and their runs."""
+    """Show the dashboard to viewers of both reports and runs, and nothing to others."""
+    # Django imports each tag library, also in a project without the admin.
+    from report_orchestrator.admin.dashboard.board import read_board
+    from report_orchestrator.admin.ui.links import Viewer
+
     request = context.get("request")
-    if request is None or not all(_may_view(request.user, model) for model in (ReportSchedule, ReportRun)):
+    if request is None:
         return {"board": None}
-    reader = Reader(user=request.user, site_name=getattr(request, "current_app", None) or "admin")
+    viewer = Viewer(user=request.user, site_name=getattr(request, "current_app", None) or "admin")
+    if not (viewer.may_view(ReportSchedule) and viewer.may_view(ReportRun)):
+        return {"board": None}
     try:
-        return {"board": board(reader)}
+        return {"board": read_board(viewer)}
     except ConfigurationError as error:
         return {"board": None, "problem": str(error)}
-
-
-def _may_view(user: Any, model: type[ReportSchedule | ReportRun]) -> bool:
-    return bool(user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"))

@@ -1,4 +1,4 @@
-"""A place for real processes, on SQLite or on PostgreSQL with Redis."""
+"""Environments for real processes, on SQLite, on PostgreSQL with Redis, or on MariaDB."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.place import Place
-from tests.places import place_on_postgres_with_redis
+from tests.demo.environment import Environment
+from tests.support.environments import environment_on_server, environment_on_server_with_redis
 
 
 @pytest.fixture
-def sqlite_place(tmp_path: Path) -> Place:
+def sqlite_environment(tmp_path: Path) -> Environment:
     """Two SQLite files, the ORM broker."""
-    return Place(folder=tmp_path)
+    return Environment(folder=tmp_path)
 
 
 @pytest.fixture
-def postgres_place(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[Place]:
+def postgres_environment(tmp_path: Path, postgres_url: str, redis_url: str) -> Iterator[Environment]:
     """Two new PostgreSQL databases, the Redis broker; all of it gone afterwards."""
-    with place_on_postgres_with_redis(tmp_path, postgres_url, redis_url) as place:
-        yield place
+    with environment_on_server_with_redis(tmp_path, postgres_url, redis_url) as environment:
+        yield environment
+
+
+@pytest.fixture
+def mariadb_environment(tmp_path: Path, mariadb_url: str) -> Iterator[Environment]:
+    """Yield two new MariaDB databases and the ORM broker, removed after use."""
+    with environment_on_server(tmp_path, mariadb_url) as environment:
+        yield environment

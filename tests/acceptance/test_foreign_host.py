@@ -8,32 +8,27 @@ from pathlib import Path
 import pytest
 
 from report_orchestrator.sandbox.fireant import FireantSandbox, SandboxOptions
-from tests.demo.place import Place
+from tests.demo.environment import Environment
 
-pytestmark = pytest.mark.acceptance
+pytestmark = pytest.mark.slow
 
 
 def test_a_foreign_host_runs_a_report_end_to_end_with_settings_alone(tmp_path: Path) -> None:
     with FireantSandbox(SandboxOptions(api_key="k")) as fireant:
-        place = Place(
+        environment = Environment(
             folder=tmp_path,
             key="k",
-            overrides={
-                "DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings",
-                "FIREANT_API_URL": fireant.url,
-            },
+            overrides={"DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings", "FIREANT_API_URL": fireant.url},
         )
-        place.manage("check", "--fail-level", "WARNING")
-        place.manage("migrate", "-v0")
+        environment.manage("check", "--fail-level", "WARNING")
+        environment.manage("migrate", "-v0")
         make = "from tests.foreign_host.models import make_analysis; print(make_analysis())"
-        key = place.manage("shell", "-v0", "-c", make).strip()
+        key = environment.manage("shell", "-v0", "-c", make).strip()
 
-        found = json.loads(place.manage("discover_reports", "--format", "json"))
+        found = json.loads(environment.manage("discover_reports", "--format", "json"))
         assert (found["examined"], found["states"]) == (1, {"active": 1})
 
-        [run] = json.loads(
-            place.manage("run_report", key, "--now", "--format", "json", "--date", "2026-07-01")
-        )
+        [run] = json.loads(environment.manage("run_report", key, "--now", "--format", "json", "--date", "2026-07-01"))
         assert (run["report_id"], run["status"], run["step"]) == (key, "succeeded", "results_storage")
         stored = Path(run["results_path"])
         assert stored.parent == tmp_path / "lake" / "report_results" / key / "2026-07-01"
@@ -50,18 +45,43 @@ def test_a_foreign_host_runs_a_report_end_to_end_with_settings_alone(tmp_path: P
         assert (meta["report_id"], meta["modifier_id"]) == (key, None)
         rings = payload["rings"]
         assert isinstance(rings, list)
-        assert {
-            (ring["name"], ring["latitude"], ring["radius"]) for ring in rings if isinstance(ring, dict)
-        } == {
+        assert {(ring["name"], ring["latitude"], ring["radius"]) for ring in rings if isinstance(ring, dict)} == {
             ("Thames", 51.5, 5.0),
             ("Humber", 51.5, 5.0),
         }
 
 
 def test_the_time_zone_of_a_related_row_decides(tmp_path: Path) -> None:
-    place = Place(folder=tmp_path, overrides={"DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings"})
-    place.manage("migrate", "-v0")
-    place.manage("shell", "-v0", "-c", "from tests.foreign_host.models import make_analysis; make_analysis()")
-    status = json.loads(place.manage("orchestrator_status", "--format", "json"))
+    environment = Environment(folder=tmp_path, overrides={"DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings"})
+    environment.manage("migrate", "-v0")
+    environment.manage("shell", "-v0", "-c", "from tests.foreign_host.models import make_analysis; make_analysis()")
+    status = json.loads(environment.manage("orchestrator_status", "--format", "json"))
     [due] = status["next_due"]
     assert due["at"][11:16] in {"02:30", "01:30"}  # half past two in London, in winter or in summer
+
+
+@pytest.mark.parametrize("kept", ["", "contenttypes,auth,staticfiles"])
+def test_a_host_without_djangos_optional_apps_can_use_every_command(tmp_path: Path, kept: str) -> None:
+    overrides = {"DJANGO_SETTINGS_MODULE": "tests.foreign_host.bare_settings", "KEPT_APPS": kept}
+    environment = Environment(folder=tmp_path, overrides=overrides)
+    environment.manage("check", "--fail-level", "WARNING")
+    environment.manage("makemigrations", "--check", "--dry-run")
+    environment.manage("migrate", "-v0")
+    make = "from tests.foreign_host.models import make_analysis; print(make_analysis())"
+    key = environment.manage("shell", "-v0", "-c", make).strip()
+    assert json.loads(environment.manage("discover_reports", "--format", "json"))["states"] == {"active": 1}
+    for command in (
+        ("orchestrator_status",),
+        ("sync_schedules",),
+        ("run_due_reports",),
+        ("explain_cron", "0 6 * * *"),
+        ("run_report", key),
+        ("pause_reports", key),
+        ("resume_reports", key),
+        ("backfill_reports", key, "--from", "2026-07-01", "--to", "2026-07-01", "--dry-run"),
+        ("cancel_run", "1"),
+    ):
+        json.loads(environment.manage(*command, "--format", "json"))
+    environment.manage("qcluster", "--run-once")
+    for command in (("orchestrator_health",), ("orchestrator_doctor",)):  # no cluster, no Fireant
+        json.loads(environment.manage(*command, "--format", "json", expected_status=1))

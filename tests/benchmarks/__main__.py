@@ -1,6 +1,7 @@
-"""`make bench`: what the product costs on this machine, each figure beside what it was measured with.
+"""`make bench`: the product's cost on this machine, each figure with its reference.
 
-`python -m tests.benchmarks [throughput|flight|sensor …]` runs some of them. Nothing here is a test: it prints a table.
+`python -m tests.benchmarks [throughput|flight|sensor …]` runs some of them. These are not tests: the result is a
+table.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
 
 
 def main() -> int:
-    """Runs the benchmarks that were asked for, or all."""
+    """Run the selected benchmarks, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="which (default: all)")
     names = parser.parse_args().names or list(BENCHMARKS)

@@ -1,18 +1,18 @@
-"""What the admin's pages cost on PostgreSQL with 100,000 reports and 1,000,000 runs."""
+"""The cost of admin pages on PostgreSQL with 100,000 reports and 1,000,000 runs."""
 
 from __future__ import annotations
 
-from tests.benchmarks.figures import POSTGRES_REDIS, Figure, ask, place_on
+from tests.benchmarks.figures import POSTGRES_REDIS, Figure, ask, environment_on
 
 REPORTS, RUNS = 100_000, 1_000_000
 QUERIES_AT_MOST, MILLISECONDS_AT_MOST = 11, 300
 
 
 def admin() -> list[Figure]:
-    """Every page, as a superuser and as a member of staff who may only view."""
-    with place_on(POSTGRES_REDIS) as place:
-        ask(place, "morning", f"generate({REPORTS}, {RUNS})")
-        measured: dict[str, tuple[int, float]] = ask(place, "morning", "measure()")
+    """Measure every page, as a superuser and as staff with view permissions only."""
+    with environment_on(POSTGRES_REDIS) as environment:
+        ask(environment, "morning", f"generate({REPORTS}, {RUNS})")
+        measured: dict[str, tuple[int, float]] = ask(environment, "morning", "measure()")
     return [
         Figure(
             what=f"admin: {page}",

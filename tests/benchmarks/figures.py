@@ -1,4 +1,4 @@
-"""What a benchmark prints, and the places that it measures in."""
+"""The output of benchmarks, and the environments they measure in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import redis
 
-from tests.demo.place import Place
+from tests.demo.environment import Environment
 
 POSTGRES = "postgres://postgres@127.0.0.1:5432"
 REDIS = "redis://127.0.0.1:6379/8"
@@ -33,19 +33,18 @@ class Figure:
 
 
 @contextmanager
-def place_on(kind: str, **overrides: str) -> Iterator[Place]:
-    """A migrated and seeded place of one of the two kinds, quiet in its log."""
+def environment_on(kind: str, **overrides: str) -> Iterator[Environment]:
+    """Yield a migrated and seeded environment of one kind, with little logging."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _databases(kind) as addresses:
-        place = Place(
-            folder=Path(folder),
-            overrides={"Q_WORKERS": "2", "LOG_LEVEL": "warning", **addresses, **overrides},
+        environment = Environment(
+            folder=Path(folder), overrides={"Q_WORKERS": "2", "LOG_LEVEL": "warning", **addresses, **overrides}
         )
-        place.manage("migrate", "-v0")
-        place.manage("migrate", "-v0", "--database", "reports")
-        place.manage("seed_reports")
-        place.manage("discover_reports")
-        place.manage("pause_reports", "--all", "--reason", "only what is measured")
-        yield place
+        environment.manage("migrate", "-v0")
+        environment.manage("migrate", "-v0", "--database", "reports")
+        environment.manage("seed_reports")
+        environment.manage("discover_reports")
+        environment.manage("pause_reports", "--all", "--reason", "only what is measured")
+        yield environment
 
 
 @contextmanager
@@ -74,7 +73,7 @@ def _databases(kind: str) -> Iterator[dict[str, str]]:
             client.close()
 
 
-def ask(place: Place, module: str, call: str) -> Any:
-    """The JSON value of a call of a function of one of our modules, in a process of the place's own."""
+def ask(environment: Environment, module: str, call: str) -> Any:
+    """Return the JSON value of a call of a function in a process of the environment."""
     code = f"import json; from tests.benchmarks.{module} import *; print(json.dumps({call}))"
-    return json.loads(place.manage("shell", "-v0", "-c", code).splitlines()[-1])
+    return json.loads(environment.manage("shell", "-v0", "-c", code).splitlines()[-1])

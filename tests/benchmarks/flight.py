@@ -1,4 +1,4 @@
-"""Ten thousand runs that wait for Fireant, asked about once a minute each."""
+"""Ten thousand runs waiting for Fireant, each polled once a minute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, place_on
+from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, environment_on
 
 IN_FLIGHT = 10_000
 INTERVAL = 60  # seconds between two polls of one run
@@ -16,34 +16,29 @@ WATCHED = 90  # seconds
 
 
 def flight() -> list[Figure]:
-    """Both kinds of places."""
+    """Measure both kinds of environments."""
     return [figure for kind in (SQLITE_ORM, POSTGRES_REDIS) for figure in _measure(kind)]
 
 
 def _measure(kind: str) -> list[Figure]:
     with (
-        place_on(kind, POLL_INTERVAL_SECONDS=str(INTERVAL), MAX_POLL_ATTEMPTS="100000") as place,
-        place.fireant("--seconds-queued", "0", "--seconds-running", "100000", "--quiet"),
+        environment_on(kind, POLL_INTERVAL_SECONDS=str(INTERVAL), MAX_POLL_ATTEMPTS="100000") as environment,
+        environment.fireant("--seconds-queued", "0", "--seconds-running", "100000", "--quiet"),
     ):
-        _fill_fireant(place.fireant_port, place.key)
-        ask(place, "rows", f"put_in_flight({IN_FLIGHT}, {INTERVAL})")
-        before = ask(place, "rows", "polls_made()")
-        with place.running("qcluster", "qcluster") as cluster:
+        _fill_fireant(environment.fireant_port, environment.key)
+        ask(environment, "rows", f"put_in_flight({IN_FLIGHT}, {INTERVAL})")
+        before = ask(environment, "rows", "polls_made()")
+        with environment.running("qcluster", "qcluster") as cluster:
             time.sleep(INTERVAL / 2)  # the start is not what is measured
             used = _cpu_seconds(cluster.pid)
             began = time.monotonic()
-            samples = ask(place, "rows", f"lateness({WATCHED})")
+            samples = ask(environment, "rows", f"lateness({WATCHED})")
             share = (_cpu_seconds(cluster.pid) - used) / (time.monotonic() - began)
             memory = _memory(cluster.pid)
-        made = ask(place, "rows", "polls_made()") - before
+        made = ask(environment, "rows", "polls_made()") - before
     beside = f"{kind}; {IN_FLIGHT:,} in flight, polled every {INTERVAL} s; {made:,} polls"
     return [
-        Figure(
-            what="memory of the cluster (PSS)",
-            measured=f"{memory / 2**20:.0f} MB",
-            goal="400 MB",
-            beside=beside,
-        ),
+        Figure(what="memory of the cluster (PSS)", measured=f"{memory / 2**20:.0f} MB", goal="400 MB", beside=beside),
         Figure(what="share of a core", measured=f"{share:.0%}", goal="25 %", beside=beside),
         Figure(
             what="lateness of the latest poll, p99 of samples",
@@ -55,7 +50,7 @@ def _measure(kind: str) -> list[Figure]:
 
 
 def _fill_fireant(port: int, key: str) -> None:
-    """As many jobs as there are runs, so that every poll finds its job."""
+    """Create as many jobs as there are runs, so that every poll finds its job."""
     import requests
 
     session = requests.Session()
@@ -69,9 +64,7 @@ def _fill_fireant(port: int, key: str) -> None:
     }
 
     def submit(_number: int) -> None:
-        session.post(
-            f"http://127.0.0.1:{port}/job_exposure_geo_agg", json=body, timeout=30
-        ).raise_for_status()
+        session.post(f"http://127.0.0.1:{port}/job_exposure_geo_agg", json=body, timeout=30).raise_for_status()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(submit, range(IN_FLIGHT)))
@@ -87,5 +80,5 @@ def _cpu_seconds(leader: int) -> float:
 
 
 def _memory(leader: int) -> int:
-    """Bytes, pages shared with others counted by their share."""
+    """Return the proportional set size in bytes."""
     return sum(process.memory_full_info().pss for process in _processes(leader))

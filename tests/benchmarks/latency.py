@@ -1,11 +1,11 @@
-"""From the minute in which reports are due to Fireant having their jobs; and what a run costs in statements."""
+"""The time from the due minute until Fireant has the jobs, and the database statements of a run."""
 
 from __future__ import annotations
 
 import statistics
 import time
 
-from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, place_on
+from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, environment_on
 
 TICK = 5  # seconds between two looks for due reports
 AT_ONCE = 50
@@ -13,19 +13,19 @@ MINUTES = 3
 
 
 def latency() -> list[Figure]:
-    """Both kinds of places."""
+    """Measure both kinds of environments."""
     return [_due_to_submitted(kind) for kind in (SQLITE_ORM, POSTGRES_REDIS)]
 
 
 def _due_to_submitted(kind: str) -> Figure:
     with (
-        place_on(kind, CRON_SENSOR_INTERVAL_SECONDS=str(TICK), POLL_INTERVAL_SECONDS="10") as place,
-        place.fireant("--seconds-queued", "5", "--seconds-running", "5", "--quiet"),
+        environment_on(kind, CRON_SENSOR_INTERVAL_SECONDS=str(TICK), POLL_INTERVAL_SECONDS="10") as environment,
+        environment.fireant("--seconds-queued", "5", "--seconds-running", "5", "--quiet"),
     ):
-        ask(place, "many", f"due_every_minute({AT_ONCE})")
-        with place.running("qcluster", "qcluster"):
+        ask(environment, "many", f"due_every_minute({AT_ONCE})")
+        with environment.running("qcluster", "qcluster"):
             time.sleep(60 * MINUTES + 2 * TICK)
-        waits = ask(place, "rows", "waits_to_submit()")
+        waits = ask(environment, "rows", "waits_to_submit()")
     p95 = statistics.quantiles(waits, n=20)[18]
     return Figure(
         what="from due to submitted, p95 (p50)",
@@ -36,13 +36,13 @@ def _due_to_submitted(kind: str) -> Figure:
 
 
 def statements() -> list[Figure]:
-    """How often one run, from its claim to its end, speaks to a database."""
+    """Return the number of database statements of one run, from its claim to its end."""
     with (
-        place_on(POSTGRES_REDIS) as place,
-        place.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet"),
+        environment_on(POSTGRES_REDIS) as environment,
+        environment.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet"),
     ):
-        ask(place, "rows", "open_runs(2)")
-        ours, hosts = ask(place, "rows", "statements_of_a_run()")
+        ask(environment, "rows", "open_runs(2)")
+        ours, hosts = ask(environment, "rows", "statements_of_a_run()")
     return [
         Figure(
             what="statements for a run, all five steps",

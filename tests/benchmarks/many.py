@@ -1,4 +1,4 @@
-"""Many reports; each figure is imported and asked for inside a place's own process, so that memory is that of one task."""
+"""Many reports; each figure is measured in its own process of the environment, so that memory is that of one task."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from django.db import connections
 
 from report_orchestrator import tasks
 from report_orchestrator.conf import get_settings
-from report_orchestrator.models import Mark, ReportSchedule
-from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.pausing import resume_all
-from report_orchestrator.services.reconciling import reconcile_soon, sync_if_stale, sync_schedules
-from report_orchestrator.services.refreshing import STAMP_MARK
-from report_orchestrator.services.scheduling import open_due_runs
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.models import ReportSchedule, SharedState, StateName
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
+from report_orchestrator.services.scheduling.pausing import resume_all
+from report_orchestrator.services.scheduling.queue_sync import request_sync, sync_if_stale, sync_schedules
+from report_orchestrator.testing import make_runtime
+from report_orchestrator.wiring import get_ports, get_runtime
 from tests.host.api.models import Report
 
 DUE = 10_000
 
 
 def new_reports(size: int) -> dict[str, str]:
-    """So many reports more in the host, and their discovery."""
+    """Add this many reports to the host, and discover them."""
     logging.disable(logging.CRITICAL)
     group = Report.objects.get(name="Windstorm accumulation").event_group
     for start in range(0, size, 1000):
@@ -34,7 +34,7 @@ def new_reports(size: int) -> dict[str, str]:
             Report(name=f"Bench {number}", peril="WS", cron=f"{number % 60} 3 1 1 *", event_group=group)
             for number in range(start, min(start + 1000, size))
         )
-    measured = {"discovery, all new": timed(lambda: discover(ports=get_ports()))}
+    measured = {"discovery, all new": timed(lambda: discover(runtime=get_runtime()))}
     for alias in connections:
         with connections[alias].cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -52,8 +52,8 @@ def due_every_minute(count: int) -> int:
         ]
     )
     Report.objects.exclude(name__startswith="Every minute").update(cron="0 3 1 1 *")
-    discover(ports=get_ports())
-    resume_all(actor="bench", ports=get_ports())
+    discover(runtime=get_runtime())
+    resume_all(actor="bench", runtime=get_runtime())
     return count
 
 
@@ -63,22 +63,22 @@ def unchanged() -> dict[str, str]:
     list(ReportSchedule.objects.all()[:1])  # connections and modules are there in an idle worker too
     list(Report.objects.all()[:1])
     idle = _peak_memory()
-    measured = {"discovery, nothing changed": timed(lambda: discover(ports=get_ports()))}
+    measured = {"discovery, nothing changed": timed(lambda: discover(runtime=get_runtime()))}
     peak = _peak_memory()
     measured["discovery, nothing changed: memory"] = f"{peak:.0f} MB at most ({peak - idle:.0f} over idle)"
     return measured
 
 
 def _peak_memory() -> float:
-    """Of this process, in MB."""
+    """Return the peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def quiet() -> dict[str, str]:
-    """The whole task of the sensor, look at the change stamps included, when all is quiet."""
+    """Measure the whole sensor task, including the check of change stamps, with nothing due."""
     logging.disable(logging.CRITICAL)
     tasks.cron_sensor()
-    mark = Mark.objects.get(name=STAMP_MARK)  # as after a minute in which nothing was edited
+    mark = SharedState.objects.get(name=StateName.CHANGE_STAMPS)  # as after a minute in which nothing was edited
     mark.detail["is_settled"] = True
     mark.save()
     tasks.cron_sensor()
@@ -96,7 +96,7 @@ def due() -> dict[str, str]:
             cron="* * * * *", next_run_at=now, decided_until=now - timedelta(minutes=1)
         )
     what = f"sensor tick, {len(keys):,} due"
-    return {what: timed(lambda: open_due_runs(ports=ports, settings=settings, ring=False))}
+    return {what: timed(lambda: open_due_runs(runtime=make_runtime(ports, settings), notify=False))}
 
 
 def lines() -> dict[str, str]:
@@ -104,18 +104,18 @@ def lines() -> dict[str, str]:
     logging.disable(logging.CRITICAL)
     ports, pipeline = get_ports(), replace(get_settings(), scheduling_approach="pipeline")
     measured = {
-        f"pipeline's lines, {what}": timed(lambda: sync_schedules(ports=ports, settings=pipeline))
+        f"pipeline's lines, {what}": timed(lambda: sync_schedules(runtime=make_runtime(ports, pipeline)))
         for what in ("all new", "nothing to change")
     }
     edited = ReportSchedule.objects.filter(name__startswith="Bench").latest("pk")
     ReportSchedule.objects.filter(pk=edited.pk).update(cron="7 7 7 7 *")
-    reconcile_soon([edited.pk])
-    measured["pipeline's lines, one edited"] = timed(lambda: sync_if_stale(ports=ports, settings=pipeline))
+    request_sync([edited.pk])
+    measured["pipeline's lines, one edited"] = timed(lambda: sync_if_stale(runtime=make_runtime(ports, pipeline)))
     return measured
 
 
 def timed(work: Callable[[], object], *, times: int = 1) -> str:
-    """Seconds on the wall, the median of several times, and of this process's own computing."""
+    """Return wall-clock seconds, the median of several, and CPU seconds of this process."""
     walls, computing = zip(*(_once(work) for _ in range(times)), strict=True)
     return f"{_median(walls):.3f} s ({_median(computing):.3f} s computing)"
 

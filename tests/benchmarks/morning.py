@@ -1,7 +1,7 @@
-"""A large installation's database, and what its admin pages cost; imported inside a place's own process.
+"""The database of a large installation, and the cost of its admin pages; imported in a process of the environment.
 
-The rows are made by the database itself: ten days of 100,000 runs each, some of them under way, and one report with a
-long history of its own.
+The database itself generates the rows: ten days of 100,000 runs each, some in progress, and one report with a long
+history.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db import connection, reset_queries
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from report_orchestrator.models import Mark, ReportRun, ReportSchedule
+from report_orchestrator.models import ReportRun, ReportSchedule, SharedState
 
 ASKED = 5  # times that each page is asked for; the first is not counted
 
@@ -74,7 +74,7 @@ SELECT run.id, (SELECT jsonb_build_object('name', run.report_name, 'events',
                 FROM generate_series(1, 1000) AS event)
 FROM (SELECT id, report_name FROM report_orchestrator_reportrun ORDER BY id DESC LIMIT 500) AS run
 """
-"""What the newest runs sent: a thousand events each."""
+"""The payloads of the newest runs: a thousand events each."""
 
 CHANGES = """
 INSERT INTO report_orchestrator_reportchange (schedule_id, kind, before, after, source, noticed_at)
@@ -95,7 +95,7 @@ WHERE run.id = oldest.id
 
 
 def generate(reports: int, runs: int) -> int:
-    """The rows, and the statistics that a database in use has; returns how many runs there are."""
+    """Generate the rows and the statistics of a database in use; return the number of runs."""
     with connection.cursor() as cursor:
         for statement in (SCHEDULES, RUNS, PAYLOADS, CHANGES):
             cursor.execute(statement.replace(":reports", str(reports)).replace(":runs", str(runs)))
@@ -105,18 +105,16 @@ def generate(reports: int, runs: int) -> int:
         cursor.execute("VACUUM ANALYZE report_orchestrator_reportchange")
     now = datetime.now(UTC)
     for name in ("tick", "bell: report_orchestrator.tasks.tick"):
-        Mark.objects.note(name, now=now)
+        SharedState.objects.record(name, now=now)
     return ReportRun.objects.count()
 
 
 def _busiest() -> int:
-    return (
-        ReportSchedule.objects.order_by("pk").values_list("pk", flat=True).filter(report_key="bench-7").get()
-    )
+    return ReportSchedule.objects.order_by("pk").values_list("pk", flat=True).filter(report_key="bench-7").get()
 
 
 def measure() -> dict[str, list[float]]:
-    """For each page and reader, how many queries it takes and how many milliseconds, the median of several."""
+    """Return the queries and the median milliseconds of each page for each user."""
     logging.disable(logging.CRITICAL)
     found = {}
     for reader, user in _readers().items():
@@ -157,8 +155,7 @@ def _pages() -> Mapping[str, str]:
         "runs, search": f"{runs}?q=report+777",
         "runs of one report": f"{runs}?report={busy}",
         "run": reverse(
-            f"{app}_reportrun_change",
-            args=[ReportRun.objects.order_by("-pk").values_list("pk", flat=True)[0]],
+            f"{app}_reportrun_change", args=[ReportRun.objects.order_by("-pk").values_list("pk", flat=True)[0]]
         ),
         **{f"runs, {one}": f"{runs}?trigger__exact={one}" for one in ("manual", "backfill")},
         "changes": changes,
@@ -187,7 +184,7 @@ def _ask(client: Client, address: str) -> list[float]:
 
 
 def slowest_queries(address: str) -> list[Any]:
-    """A page's queries with their seconds, for whoever looks for the slow one."""
+    """Return a page's queries with their seconds, to find the slow one."""
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get(username="bench root"))
     client.get(address)

@@ -1,6 +1,6 @@
-"""A result of 1 GiB through the local Fireant into each store, by a worker of a real cluster, beside curl into a file.
+"""A result of 1 GiB through the local Fireant into each store, by a worker of a real cluster, compared with curl.
 
-`BENCH_GIB=5` takes another size.
+`BENCH_GIB=5` sets another size.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 import psutil
 import requests
 
-from report_orchestrator.adapters.onelake_client import PIECE
+from report_orchestrator.adapters.onelake.connection import PIECE
 from report_orchestrator.sandbox.onelake import OneLakeSandbox
-from tests.benchmarks.figures import SQLITE_ORM, Figure, ask, place_on
-from tests.demo.place import Place, free_port
+from tests.benchmarks.figures import SQLITE_ORM, Figure, ask, environment_on
+from tests.demo.environment import Environment, free_port
 
 GIB = float(os.environ.get("BENCH_GIB", "1"))
 SIZE = int(GIB * 2**30)
@@ -33,7 +33,7 @@ BOUND = 600 * max(GIB, 1)  # seconds for one result
 
 
 def results() -> list[Figure]:
-    """Both stores, and the table beside the folder."""
+    """Measure both stores, and the table with the folder."""
     with tempfile.TemporaryDirectory(prefix="bench-lake-") as folder:
         lake = OneLakeSandbox(port=free_port(), folder=Path(folder))
         return [
@@ -47,28 +47,26 @@ def _measure(
     store: str, overrides: Mapping[str, str], *, lake: OneLakeSandbox | None = None, with_goal: bool = True
 ) -> list[Figure]:
     with (
-        place_on(SQLITE_ORM, POLL_INTERVAL_SECONDS="1", **{**overrides, "Q_WORKERS": "1"}) as place,
-        place.fireant(
-            "--seconds-queued", "0", "--seconds-running", "0", "--quiet", "--result-bytes", str(SIZE)
-        ),
+        environment_on(SQLITE_ORM, POLL_INTERVAL_SECONDS="1", **{**overrides, "Q_WORKERS": "1"}) as environment,
+        environment.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet", "--result-bytes", str(SIZE)),
         _served(lake) as served,
-        place.running("qcluster", "qcluster") as cluster,
+        environment.running("qcluster", "qcluster") as cluster,
     ):
         time.sleep(SETTLING)
         idle = _resident(cluster.pid, "VmRSS")
         _forget_peaks(idle)
         busy = _CpuSeconds(cluster.pid, served)
-        ask(place, "rows", "open_runs(1)")
-        _wait_until_done(place)
+        ask(environment, "rows", "open_runs(1)")
+        _wait_until_done(environment)
         spent = busy.spent()
         peak = _resident(cluster.pid, "VmHWM")
-        seconds = _seconds_of_the_step(place)
-        down = _curl_down(place)
+        seconds = _seconds_of_the_step(environment)
+        down = _curl_down(environment)
         curl = _seconds_of(down)
         assert down.target.stat().st_size == SIZE
         if lake:
-            upload = _seconds_of(_curl_up(place, lake))
-            at_once = _seconds_of(down, _curl_up(place, lake))
+            upload = _seconds_of(_curl_up(environment, lake))
+            at_once = _seconds_of(down, _curl_up(environment, lake))
     over = max(peak[pid] - idle[pid] for pid in peak if pid in idle)
     beside = f"{GIB:g} GiB into {store}; two cores for all"
     figures = [
@@ -100,7 +98,7 @@ def _measure(
 
 @contextmanager
 def _served(lake: OneLakeSandbox | None) -> Iterator[int | None]:
-    """The lake in a process of its own, as measuring would take its interpreter's time; gives the process's id."""
+    """Serve the lake in its own process, since measuring takes CPU time of its own; return the process ID."""
     if lake is None:
         yield None
         return
@@ -121,7 +119,7 @@ def _serve(lake: OneLakeSandbox) -> None:
 
 
 class _CpuSeconds:
-    """What the worker and the sandboxes have used since this was made."""
+    """CPU seconds used by the worker and the sandboxes since this was made."""
 
     def __init__(self, cluster: int, lake: int | None) -> None:
         fireant = [each for each in psutil.Process().children() if "fireant_sandbox" in each.cmdline()]
@@ -140,13 +138,13 @@ class _CpuSeconds:
         }
 
     def spent(self) -> str:
-        """The seconds of each, in words."""
+        """Return the seconds of each as text."""
         return ", ".join(f"{name} {end - self._before[name]:.1f} s" for name, end in self._now().items())
 
 
-def _wait_until_done(place: Place) -> None:
+def _wait_until_done(environment: Environment) -> None:
     deadline = time.monotonic() + BOUND
-    with _database(place) as database:
+    with _database(environment) as database:
         while time.monotonic() < deadline:
             ((status, error),) = database.execute("SELECT status, error FROM report_orchestrator_reportrun")
             if status == "succeeded":
@@ -157,8 +155,8 @@ def _wait_until_done(place: Place) -> None:
     raise SystemExit(f"the run did not end within {BOUND:g} s")
 
 
-def _seconds_of_the_step(place: Place) -> float:
-    with _database(place) as database:
+def _seconds_of_the_step(environment: Environment) -> float:
+    with _database(environment) as database:
         ((began, ended),) = database.execute(
             "SELECT started_at, ended_at FROM report_orchestrator_runstep WHERE step = 'results_storage'"
         )
@@ -167,25 +165,23 @@ def _seconds_of_the_step(place: Place) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curl:
-    """One curl: what it is told on standard input, and the file that takes what it gets."""
+    """A curl process: its standard input, and the file of its output."""
 
-    told: str
+    config: str
     target: Path
 
     def begun(self) -> subprocess.Popen[bytes]:
-        """The process, which has been told everything."""
+        """Start the process with its complete input."""
         with self.target.open("wb") as file:
-            process = subprocess.Popen(
-                ["/usr/bin/env", "curl", "-K", "-"], stdin=subprocess.PIPE, stdout=file
-            )
+            process = subprocess.Popen(["/usr/bin/env", "curl", "-K", "-"], stdin=subprocess.PIPE, stdout=file)
         assert process.stdin is not None
-        process.stdin.write(self.told.encode())
+        process.stdin.write(self.config.encode())
         process.stdin.close()
         return process
 
 
 def _seconds_of(*curls: _Curl) -> float:
-    """Seconds until all are done that begin together."""
+    """Return the seconds until all of them, started together, have ended."""
     began = time.monotonic()
     processes = [curl.begun() for curl in curls]
     for process in processes:
@@ -194,18 +190,16 @@ def _seconds_of(*curls: _Curl) -> float:
     return time.monotonic() - began
 
 
-def _curl_down(place: Place) -> _Curl:
-    """The same result, into a file of the same disk."""
-    url, key = f"http://127.0.0.1:{place.fireant_port}", f"Authorization: Bearer {place.key}"
-    jobs = requests.get(f"{url}/sandbox/jobs", headers={"Authorization": f"Bearer {place.key}"}, timeout=10)
+def _curl_down(environment: Environment) -> _Curl:
+    """Download the same result into a file on the same disk."""
+    url, key = f"http://127.0.0.1:{environment.fireant_port}", f"Authorization: Bearer {environment.key}"
+    jobs = requests.get(f"{url}/sandbox/jobs", headers={"Authorization": f"Bearer {environment.key}"}, timeout=10)
     address = f"{url}/jobs/results/{jobs.json()['jobs'][0]['id']}"
-    return _Curl(
-        told=f'url = "{address}"\nheader = "{key}"\nfail\nsilent\n', target=place.folder / "curl.json"
-    )
+    return _Curl(config=f'url = "{address}"\nheader = "{key}"\nfail\nsilent\n', target=environment.folder / "curl.json")
 
 
-def _curl_up(place: Place, lake: OneLakeSandbox) -> _Curl:
-    """The same bytes to the same lake, in the store's own pieces, over one connection."""
+def _curl_up(environment: Environment, lake: OneLakeSandbox) -> _Curl:
+    """Upload the same bytes to the same lake, in the store's pieces, over one connection."""
     made = {**lake.settings_overrides(), "FABRIC_ACCOUNT_URL": lake.url}
     token = requests.post(
         f"{lake.url}/{made['AZURE_TENANT_ID']}/oauth2/v2.0/token",
@@ -220,23 +214,21 @@ def _curl_up(place: Place, lake: OneLakeSandbox) -> _Curl:
     ).json()["access_token"]
     address = f"{lake.url}/{lake.options.workspace}/{lake.options.lakehouse}/Files/curl.json"
     head = {"Authorization": f"Bearer {token}"}
-    requests.put(
-        f"{address}?resource=file", headers=head, verify=str(lake.ca_file), timeout=10
-    ).raise_for_status()
-    piece = place.folder / "piece"
-    with (place.folder / "curl.json").open("rb") as downloaded:
+    requests.put(f"{address}?resource=file", headers=head, verify=str(lake.ca_file), timeout=10).raise_for_status()
+    piece = environment.folder / "piece"
+    with (environment.folder / "curl.json").open("rb") as downloaded:
         piece.write_bytes(downloaded.read(PIECE))
     each = [
         f'url = "{address}?action=append&position={position}"\nrequest = "PATCH"\nupload-file = "{piece}"\n'
         f'header = "Authorization: Bearer {token}"\nheader = "Expect:"\ncacert = "{lake.ca_file}"\nfail\nsilent\n'
         for position in range(0, SIZE, PIECE)
     ]
-    return _Curl(told="next\n".join(each), target=place.folder / "curl.answers")
+    return _Curl(config="next\n".join(each), target=environment.folder / "curl.answers")
 
 
 @contextmanager
-def _database(place: Place) -> Iterator[sqlite3.Connection]:
-    address = Path(place.folder / "default.sqlite3").absolute().as_uri()
+def _database(environment: Environment) -> Iterator[sqlite3.Connection]:
+    address = Path(environment.folder / "default.sqlite3").absolute().as_uri()
     database = sqlite3.connect(f"{address}?mode=ro", uri=True)
     try:
         yield database
@@ -245,13 +237,13 @@ def _database(place: Place) -> Iterator[sqlite3.Connection]:
 
 
 def _resident(leader: int, line: str) -> dict[int, int]:
-    """Bytes in memory of each process of the cluster: now (`VmRSS`), or at most since peaks were forgotten (`VmHWM`)."""
+    """Return the memory of each process of the cluster in bytes: now (`VmRSS`), or the peak since the last reset
+    (`VmHWM`).
+    """
     found = {}
     for process in psutil.Process(leader).children(recursive=True):
-        told = dict(
-            each.split(":", 1) for each in Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        )
-        found[process.pid] = int(told[line].split()[0]) * 1024
+        fields = dict(each.split(":", 1) for each in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+        found[process.pid] = int(fields[line].split()[0]) * 1024
     return found
 
 

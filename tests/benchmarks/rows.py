@@ -1,4 +1,4 @@
-"""Rows for benchmarks; imported inside a place's own process."""
+"""Rows for benchmarks; imported in a process of the environment."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from django.db.models import F, Max, Min
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import ReportRun, ReportSchedule, RunStep
-from report_orchestrator.services.execution import advance
-from report_orchestrator.services.opening import new_run
+from report_orchestrator.services.running.worker import advance
+from report_orchestrator.services.scheduling.create_runs import new_run
+from report_orchestrator.testing import make_runtime
 from report_orchestrator.wiring import get_ports
 
 REPORT = "Windstorm accumulation"
 
 
 def open_runs(count: int) -> int:
-    """Queued manual runs of one geo report."""
+    """Open queued manual runs of one geo report."""
     schedule = ReportSchedule.objects.get(name=REPORT)
     now = datetime.now(UTC)
     runs = [new_run(schedule, now, now=now) for _ in range(count)]
@@ -34,7 +35,7 @@ def open_runs(count: int) -> int:
 
 
 def put_in_flight(count: int, interval: float) -> int:
-    """Runs that wait for Fireant, their polls spread over one interval."""
+    """Create runs waiting for Fireant, with polls spread over one interval."""
     open_runs(count)
     now = datetime.now(UTC)
     runs = list(ReportRun.objects.filter(status=Status.QUEUED).order_by("pk"))
@@ -46,14 +47,13 @@ def put_in_flight(count: int, interval: float) -> int:
     columns = ["status", "step", "fireant_job_id", "fireant_status", "polls", "started_at", "wake_at"]
     ReportRun.objects.bulk_update(runs, columns, batch_size=500)
     RunStep.objects.bulk_create(
-        [RunStep(run=run, step=run.step, attempt=1, result="waiting", started_at=now) for run in runs],
-        batch_size=1000,
+        [RunStep(run=run, step=run.step, attempt=1, result="waiting", started_at=now) for run in runs], batch_size=1000
     )
     return count
 
 
 def succeeded() -> dict[str, float]:
-    """How many runs succeeded, and the seconds from the first start to the last end."""
+    """Return the number of succeeded runs, and the seconds from the first start to the last end."""
     done = ReportRun.objects.filter(status=Status.SUCCEEDED)
     span = done.aggregate(first=Min("started_at"), last=Max("ended_at"))
     seconds = (span["last"] - span["first"]).total_seconds() if span["first"] else 0.0
@@ -61,7 +61,7 @@ def succeeded() -> dict[str, float]:
 
 
 def lateness(seconds: float) -> list[float]:
-    """Samples, for a while, how late the most overdue poll is, in seconds."""
+    """Sample for a while how late the most overdue poll is, in seconds."""
     samples = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -74,7 +74,7 @@ def lateness(seconds: float) -> list[float]:
 
 
 def polls_made() -> int:
-    """All polls of all runs."""
+    """Return the number of polls of all runs."""
     return sum(ReportRun.objects.values_list("polls", flat=True))
 
 
@@ -91,17 +91,17 @@ def statements_of_a_run() -> tuple[int, int]:
 
     ports, settings = get_ports(), get_settings()
     first, second = ReportRun.objects.order_by("pk").values_list("pk", flat=True)
-    advance(first, ports=ports, settings=settings)
+    advance(first, runtime=make_runtime(ports, settings))
     with ExitStack() as stack:
         for connection in connections.all():
             stack.enter_context(connection.execute_wrapper(counting(connection.alias)))
-        advance(second, ports=ports, settings=settings)
+        advance(second, runtime=make_runtime(ports, settings))
     assert ReportRun.objects.get(pk=second).status == Status.SUCCEEDED
     return seen["default"], seen["reports"]
 
 
 def waits_to_submit() -> list[float]:
-    """Seconds from a run's scheduled time to the end of its submission."""
+    """Return the seconds from each run's scheduled time to the end of its submission."""
     rows = RunStep.objects.filter(
         step=Step.EXTERNAL_JOB_SUBMISSION, result="completed", run__trigger="scheduled"
     ).annotate(due=F("run__scheduled_for"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, place_on
+from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, environment_on
 
 SIZES = (1_000, 10_000, 100_000)
 GOALS = {
@@ -15,17 +15,15 @@ GOALS = {
 
 def schedules() -> list[Figure]:
     """Both kinds of databases, both sizes."""
-    return [
-        figure for kind in (SQLITE_ORM, POSTGRES_REDIS) for size in SIZES for figure in _measure(kind, size)
-    ]
+    return [figure for kind in (SQLITE_ORM, POSTGRES_REDIS) for size in SIZES for figure in _measure(kind, size)]
 
 
 def _measure(kind: str, size: int) -> list[Figure]:
     measured: dict[str, str] = {}
-    with place_on(kind) as place:
-        place.manage("resume_reports", "--all")
+    with environment_on(kind) as environment:
+        environment.manage("resume_reports", "--all")
         for call in (f"new_reports({size})", "unchanged()", "quiet()", "due()", "lines()"):
-            measured |= ask(place, "many", call)
+            measured |= ask(environment, "many", call)
     return [
         Figure(
             what=what,

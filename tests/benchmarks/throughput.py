@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 
-from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, place_on
-from tests.demo.place import Place
+from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, environment_on
+from tests.demo.environment import Environment
 
 RUNS = 1500
 BOUND = 180  # seconds
 
 
 def throughput() -> list[Figure]:
-    """Both kinds of places."""
+    """Both kinds of environments."""
     return [_measure(kind) for kind in (SQLITE_ORM, POSTGRES_REDIS)]
 
 
 def _measure(kind: str) -> Figure:
-    with place_on(kind) as place:
-        ask(place, "rows", f"open_runs({RUNS})")
+    with environment_on(kind) as environment:
+        ask(environment, "rows", f"open_runs({RUNS})")
         with (
-            place.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet"),
-            place.running("qcluster", "qcluster"),
+            environment.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet"),
+            environment.running("qcluster", "qcluster"),
         ):
-            done = _wait(place)
+            done = _wait(environment)
     return Figure(
         what="runs a second, all five steps",
         measured=f"{done['count'] / done['seconds']:.0f}",
@@ -32,11 +32,11 @@ def _measure(kind: str) -> Figure:
     )
 
 
-def _wait(place: Place) -> dict[str, float]:
+def _wait(environment: Environment) -> dict[str, float]:
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
         time.sleep(5)  # a look costs a process, so it is not taken often
-        done: dict[str, float] = ask(place, "rows", "succeeded()")
+        done: dict[str, float] = ask(environment, "rows", "succeeded()")
         if done["count"] >= RUNS:
             break
     return done

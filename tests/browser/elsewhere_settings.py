@@ -8,6 +8,6 @@ from pathlib import Path
 from tests.host.settings import *  # noqa: F403
 from tests.host.settings import TEMPLATES as HOSTS
 
-ROOT_URLCONF = "tests.integration.other_admin"
+ROOT_URLCONF = "tests.support.other_admin_urls"
 TEMPLATES = deepcopy(HOSTS)
 TEMPLATES[0]["DIRS"] = [Path(__file__).parent / "templates"]

@@ -1,4 +1,4 @@
-"""`python -m tests.browser.filling`: the demo's history and a superuser; prints what the tests open, as JSON."""
+"""`python -m tests.browser.filling`: the demo's history and a superuser; prints the rows to open, as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def main() -> int:
 
     start_some()
     found = ReportSchedule.objects.exclude(name=PAUSED_NAME)
-    told = {
+    filled = {
         "password": make_superuser(),
         "schedules": dict(found.values_list("name", "pk")),
         "reports": dict(found.values_list("name", "report_key")),
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(filled))
     return 0
 
 

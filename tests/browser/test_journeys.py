@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import APP, Demo, await_status, confirm
+from tests.support.browser import APP, Demo, await_status, confirm
 
 pytestmark = pytest.mark.browser
 
@@ -14,14 +14,14 @@ REFUSED = "Flood draft without area"
 
 def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, demo: Demo) -> None:
     page.goto(APP)
-    concern = page.locator(".ro-concerns > li", has_text="no event group in report data")
-    expect(concern).to_contain_text("Choose one on the report's page.")
-    concern.get_by_role("link", name="Look at").click()
+    concern = page.locator(".ro-problems > li", has_text="failed at “report data”: no event group")
+    expect(concern).to_contain_text("Choose one in the project.")
+    concern.get_by_role("link", name="View runs").click()
     page.locator("#result_list tbody th a").first.click()
     run = page.url
     expect(page.locator(".field-signed_status")).to_contain_text("failed")
-    expect(page.get_by_text("stopped here")).to_be_visible()
-    expect(page.locator(".ro-timeline")).to_contain_text("has no event group")
+    expect(page.get_by_text("stopped")).to_be_visible()
+    expect(page.locator(".ro-attempts")).to_contain_text("has no event group")
 
     page.goto(f"/admin/api/report/{demo.reports[REFUSED]}/change/")
     page.locator(".field-event_group .select2-selection").click()
@@ -31,13 +31,13 @@ def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, de
     expect(page.get_by_text("was changed successfully")).to_be_visible()
 
     page.goto(run)
-    page.get_by_role("link", name="Retry from the failed step").click()
+    page.get_by_role("link", name="Retry from “report data”").click()
     confirm(page, "It has its event group now")
     page.goto(run)
     await_status(page, "succeeded")
     expect(page.locator(".ro-step-stopped")).to_have_count(0)
     expect(page.locator(".ro-events")).to_contain_text("It has its event group now")
-    page.get_by_role("link", name="Show the beginning of the result").click()
+    page.get_by_role("link", name="Show the start of the result").click()
     expect(page.locator("pre.ro-code")).to_contain_text("{")
 
 
@@ -56,17 +56,17 @@ def test_a_report_is_run_now(page: Page, demo: Demo) -> None:
 
 def test_a_report_is_paused_and_resumed(page: Page, demo: Demo) -> None:
     page.goto(report(demo, "Tsunami ports Japan"))
-    expect(page.locator(".ro-answer")).to_contain_text("It runs next")
+    expect(page.locator(".ro-next-run")).to_contain_text("Next run at")
 
     page.get_by_role("link", name="Pause").click()
     confirm(page, "The portfolio is being loaded")
     page.goto(report(demo, "Tsunami ports Japan"))
-    expect(page.locator(".ro-answer")).to_contain_text("The portfolio is being loaded")
+    expect(page.locator(".ro-next-run")).to_contain_text("The portfolio is being loaded")
 
     page.get_by_role("link", name="Resume").click()
     confirm(page, "It is loaded")
     page.goto(report(demo, "Tsunami ports Japan"))
-    expect(page.locator(".ro-answer")).to_contain_text("It runs next")
+    expect(page.locator(".ro-next-run")).to_contain_text("Next run at")
 
 
 def test_all_of_it_goes_by_keyboard_and_one_sees_where_one_is(page: Page, demo: Demo) -> None:
@@ -75,14 +75,14 @@ def test_all_of_it_goes_by_keyboard_and_one_sees_where_one_is(page: Page, demo: 
     tab_to(page, "Pause")
     page.keyboard.press("Enter")
     page.wait_for_url("**/act/pause/**")
-    tab_to(page, "Why")
+    tab_to(page, "Reason")
     page.keyboard.type("By keyboard alone")
-    tab_to(page, "Yes")
+    tab_to(page, "Pause 1 report")
     page.keyboard.press("Enter")
 
     expect(page.locator(".messagelist .success")).to_be_visible()
     page.goto(report(demo, "Volcano leap day scenario"))
-    expect(page.locator(".ro-answer")).to_contain_text("By keyboard alone")
+    expect(page.locator(".ro-next-run")).to_contain_text("By keyboard alone")
     tab_to(page, "as a table")
     page.keyboard.press("Enter")
     expect(page.locator("details.ro-values[open]")).to_have_count(1)
@@ -101,7 +101,7 @@ FOCUSED = """() => {
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Presses Tab until what has the focus is called so; whatever of ours has it on the way is seen to have it."""
+    """Press Tab until the element with this name has the focus; assert that the focus of our elements is visible."""
     for _press in range(120):
         page.keyboard.press("Tab")
         named, is_seen, look = page.evaluate(FOCUSED)

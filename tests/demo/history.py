@@ -1,6 +1,7 @@
-"""A lively past for the demo: months of runs with successes, failures, retries, skips, flaky and slow reports, and changes.
+"""Sample history for the demo: months of runs with successes, failures, retries, skips, flaky and slow reports, and
+changes.
 
-Rows only: no step is carried out, so nothing of it is in the lake. The same seed gives the same past.
+Only rows are written; no step runs, so no results are stored. The same seed gives the same history.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from report_orchestrator.domain.cron import parse_cron, times_between
+from report_orchestrator.domain.cron import times_between
+from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import (
     Intervention,
@@ -23,8 +25,8 @@ from report_orchestrator.models import (
     ScheduleState,
 )
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
-from report_orchestrator.services.opening import SKIPPED_BECAUSE, new_run
-from report_orchestrator.services.timing import zone_of
+from report_orchestrator.services.scheduling.create_runs import SKIP_REASONS, new_run
+from report_orchestrator.services.scheduling.cron_zone import zone_of
 
 WEEKS = 38
 RUNS_AT_MOST = 1500  # of one report
@@ -34,7 +36,7 @@ STEPS = list(Step)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temper:
-    """How a report's runs tend to go. Shares of all its runs; the rest succeeds."""
+    """The usual outcomes of a report's runs, as shares of all runs; the rest succeeds."""
 
     fails: float
     skips: float
@@ -56,7 +58,7 @@ TEMPERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mishap:
-    """Something that goes wrong at a step. What may pass is tried again; the rest fails at once."""
+    """A failure at a step. A transient one is retried; the others fail at once."""
 
     code: str
     step: Step
@@ -68,7 +70,7 @@ ERRORS = (
     Mishap(
         code="fireant_503",
         step=Step.EXTERNAL_JOB_SUBMISSION,
-        error="Fireant answered the submission with 503. It said nothing more.",
+        error="Fireant responded to the submission with 503. The response body was empty.",
         may_pass=True,
     ),
     Mishap(
@@ -76,7 +78,7 @@ ERRORS = (
         step=Step.JOB_COMPLETION_STATUS,
         error=(
             "Fireant job {job} of {report} failed: node 7 ran out of memory. "
-            "Correct the report if the reason lies in it, then retry the run: it is submitted anew."
+            "Correct the report if it is the cause, then retry the run, which submits a new job."
         ),
         may_pass=False,
     ),
@@ -84,7 +86,7 @@ ERRORS = (
         code="configuration",
         step=Step.RESULTS_STORAGE,
         error=(
-            "OneLake refused access: 403 AuthorizationFailed, request 4d1f. Give the application of AZURE_CLIENT_ID the "
+            "OneLake denied access: 403 AuthorizationFailed, request 4d1f. Give the application of AZURE_CLIENT_ID the "
             "Contributor role in the workspace of FABRIC_WORKSPACE_ID, and let Fabric's tenant settings admit service "
             "principals; then retry the run."
         ),
@@ -94,14 +96,14 @@ ERRORS = (
 HICCUP = Mishap(
     code="onelake_503",
     step=Step.RESULTS_STORAGE,
-    error="OneLake cannot take the result now: 503 ServerBusy, request 77c2.",
+    error="OneLake cannot accept the result at the moment: 503 ServerBusy, request 77c2.",
     may_pass=True,
 )
-"""What a run that succeeded had to try twice."""
+"""The failure of a succeeded run's first attempt."""
 TRIES = 4
 """The first, and as many retries as MAX_RETRIES has by default."""
 LENGTHS = {Step.JOB_COMPLETION_STATUS: 30, Step.RESULTS_STORAGE: 4}
-"""How long a step takes beside the others, each of which counts as one."""
+"""Relative lengths of the steps; one is the usual."""
 WORKED = 0.2
 """Of the time that a step took which was tried again; the rest was waited between the attempts."""
 OUTAGE_BEGAN, OUTAGE_TOOK = timedelta(days=9, hours=5), timedelta(hours=6)
@@ -110,7 +112,7 @@ TROUBLE_BEGAN = timedelta(hours=7)
 
 
 def fill_history(*, weeks: int = WEEKS, seed: int = 7, now: datetime | None = None) -> int:
-    """Writes the past of every active report, up to now; returns how many runs it has."""
+    """Write the history of every active report until now; return the number of runs."""
     now = now or datetime.now(UTC)
     luck = random.Random(seed)
     schedules = list(ReportSchedule.objects.filter(state=ScheduleState.ACTIVE).order_by("pk"))
@@ -132,7 +134,7 @@ def fill_history(*, weeks: int = WEEKS, seed: int = 7, now: datetime | None = No
 
 
 def _times(schedule: ReportSchedule, since: datetime, now: datetime) -> list[datetime]:
-    """The latest times of a report, looked for ever further back: some run every minute, some once a year."""
+    """Return the latest times of a report, searching further back until there are enough."""
     cron, zone = parse_cron(schedule.cron), zone_of(schedule)
     span = timedelta(days=1)
     times: list[datetime] = []
@@ -143,12 +145,7 @@ def _times(schedule: ReportSchedule, since: datetime, now: datetime) -> list[dat
 
 
 def _past_run(
-    schedule: ReportSchedule,
-    nominal: datetime,
-    temper: Temper,
-    luck: random.Random,
-    now: datetime,
-    weeks: int,
+    schedule: ReportSchedule, nominal: datetime, temper: Temper, luck: random.Random, now: datetime, weeks: int
 ) -> ReportRun:
     run = new_run(schedule, nominal, now=nominal + timedelta(seconds=luck.uniform(2, 50)))
     if now - ABSENCE_BEGAN <= nominal <= now - ABSENCE_BEGAN + ABSENCE_TOOK:
@@ -168,7 +165,7 @@ def _past_run(
 
 def _skip(run: ReportRun, because: str) -> ReportRun:
     run.status, run.wake_at, run.ended_at = Status.SKIPPED.value, None, run.created_at
-    run.error_code, run.error = because, SKIPPED_BECAUSE[because]
+    run.error_code, run.error = because, SKIP_REASONS[because]
     return run
 
 
@@ -214,10 +211,8 @@ def _steps(runs: Sequence[ReportRun], luck: random.Random, now: datetime) -> Ite
             at += span
 
 
-def _attempts(
-    run: ReportRun, step: Step, at: datetime, span: timedelta, *, is_last: bool
-) -> Iterator[RunStep]:
-    """All of a step's attempts. The last one ends with the span; those before it waited to be tried again."""
+def _attempts(run: ReportRun, step: Step, at: datetime, span: timedelta, *, is_last: bool) -> Iterator[RunStep]:
+    """Return all attempts of a step. The last one ends with the span; earlier ones waited for a retry."""
     count = run.attempt if is_last else 1
     ended_well = run.status == Status.SUCCEEDED or not is_last
     worked = span * WORKED / count
@@ -255,12 +250,12 @@ def _attempt(
 
 
 def _once(error: str) -> str:
-    """An error as an attempt has it that is followed by another."""
+    """Return the error of an attempt that is followed by another one."""
     return error.removesuffix(f" (tried {TRIES} times)")
 
 
 def _intervene(runs: Sequence[ReportRun]) -> None:
-    """Some who were retried by a person, and went well."""
+    """Record retries by users that succeeded."""
     lucky = [run for run in runs if run.status == Status.SUCCEEDED and run.attempt > 1 and run.ended_at]
     Intervention.objects.bulk_create(
         Intervention(
@@ -275,7 +270,7 @@ def _intervene(runs: Sequence[ReportRun]) -> None:
 
 
 def _change(schedules: Sequence[ReportSchedule], luck: random.Random, now: datetime) -> None:
-    """Discovered before the first run; then a few edits for every third report, the newest yesterday."""
+    """Record the discovery before the first run, and edits of every third report, the newest yesterday."""
     discovered = now - timedelta(weeks=WEEKS, days=1)
     ReportChange.objects.filter(kind=ChangeKind.NEW, schedule__in=schedules).update(noticed_at=discovered)
     changes = []

@@ -1,4 +1,4 @@
-"""What the demo does once Django is up: discover, run a dozen reports of all kinds and the broken ones, watch, and tell."""
+"""The demo after setup: discover, run a dozen reports of all kinds and the broken ones, watch, and report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
-from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.driving import follow, watch
-from report_orchestrator.services.opening import open_manual_run
-from report_orchestrator.services.pausing import pause
-from report_orchestrator.services.reconciling import sync_schedules
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.running.foreground import read_runs, watch_to_end
+from report_orchestrator.services.scheduling.create_runs import open_manual_run
+from report_orchestrator.services.scheduling.pausing import pause
+from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.testing import make_runtime
+from report_orchestrator.wiring import get_ports, get_runtime
 from tests.demo.history import fill_history
 from tests.host.api.seed import BOX_REPORTS, DISABLED_REPORTS, GEO_REPORTS, QUARANTINED_REPORTS, RING_REPORTS
 
@@ -37,23 +38,19 @@ SIGNS = {
     Status.SKIPPED: "-",
 }
 GOOD_NAMES = [
-    seed.name
-    for kind in (RING_REPORTS, BOX_REPORTS, GEO_REPORTS)
-    for seed in (*kind[: EACH_KIND - 1], kind[-1])
+    seed.name for kind in (RING_REPORTS, BOX_REPORTS, GEO_REPORTS) for seed in (*kind[: EACH_KIND - 1], kind[-1])
 ]
 BROKEN_NAMES = [seed.name for seed in (*QUARANTINED_REPORTS, *DISABLED_REPORTS)]
 
 
 def show_reports(console: Console, root: Path) -> bool:
-    """Runs them, draws them, and says whether each ended as it should."""
+    """Run the reports, draw their progress, and return True if each ended as expected."""
     _quiet()
     ports = get_ports()
-    found = discover(ports=ports)
-    sync_schedules(ports=ports, settings=get_settings())
-    states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
-    console.print(
-        f"[bold]{time.strftime('%H:%M:%S')}[/bold]  discovered {found.examined} reports: {states}\n"
-    )
+    discovery = discover(runtime=make_runtime(ports, get_settings()))
+    sync_schedules(runtime=make_runtime(ports, get_settings()))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(discovery.states.items()))
+    console.print(f"[bold]{time.strftime('%H:%M:%S')}[/bold]  discovered {discovery.examined} reports: {states}\n")
     run_ids, refused = _open([*GOOD_NAMES, *BROKEN_NAMES])
     runs = _watch(console, run_ids)
     console.print(_table(runs, refused, root))
@@ -61,30 +58,30 @@ def show_reports(console: Console, root: Path) -> bool:
 
 
 def start_some() -> None:
-    """Weeks of history, and runs that are still under way, for the admin to show when it is opened."""
+    """Create weeks of history, and start runs that are in progress when the admin is opened."""
     _quiet()
     ports = get_ports()
-    discover(ports=ports)
+    discover(runtime=make_runtime(ports, get_settings()))
     fill_history()
     pause(
         list(ReportSchedule.objects.filter(name=PAUSED_NAME).values_list("report_key", flat=True)),
         actor="maria",
         reason="The portfolio is being reloaded.",
-        ports=ports,
+        runtime=make_runtime(ports),
     )
-    sync_schedules(ports=ports, settings=get_settings())
+    sync_schedules(runtime=make_runtime(ports, get_settings()))
     _open([*GOOD_NAMES, *BROKEN_NAMES])
 
 
 def make_superuser() -> str:
-    """A superuser for this demo's database alone; returns its password."""
+    """Create a superuser in the demo's database; return the password."""
     password = secrets.token_urlsafe(8)
     get_user_model().objects.create_superuser("admin", "admin@example.com", password)
     return password
 
 
 def _quiet() -> None:
-    """The demo's terminal shows the picture; the log files have the lines."""
+    """Send log lines to files only, as the terminal shows the table."""
     for name in ("report_orchestrator", "django-q"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -95,7 +92,7 @@ def _open(names: Sequence[str]) -> tuple[list[int], dict[str, str]]:
     refused: dict[str, str] = {}
     for name in names:
         try:
-            run = open_manual_run(schedules[name], run_date=None, asked_by="demo", ports=get_ports())
+            run = open_manual_run(schedules[name], run_date=None, requested_by="demo", runtime=get_runtime())
             run_ids.append(run.pk)
         except InvalidReportError as error:
             refused[name] = error.message
@@ -103,18 +100,18 @@ def _open(names: Sequence[str]) -> tuple[list[int], dict[str, str]]:
 
 
 def _watch(console: Console, run_ids: Sequence[int]) -> list[ReportRun]:
-    """Redraws the table of runs until all have ended; where there is no terminal, a line for each change."""
+    """Redraw the table of runs until all have ended; without a terminal, print a line per change."""
     if not console.is_terminal:
         return _watch_in_lines(console, run_ids)
-    with Live(_progress(watch(run_ids)), console=console, refresh_per_second=8, transient=True) as live:
-        for runs in follow(run_ids, wait=time.sleep):
+    with Live(_progress(read_runs(run_ids)), console=console, refresh_per_second=8, transient=True) as live:
+        for runs in watch_to_end(run_ids, wait=time.sleep):
             live.update(_progress(runs))
     return runs
 
 
 def _watch_in_lines(console: Console, run_ids: Sequence[int]) -> list[ReportRun]:
     last = ""
-    for runs in follow(run_ids, wait=time.sleep):
+    for runs in watch_to_end(run_ids, wait=time.sleep):
         line = _summary(runs)
         if line != last:
             console.print(f"{time.strftime('%H:%M:%S')}  {line}")
@@ -148,16 +145,14 @@ def _table(runs: Sequence[ReportRun], refused: dict[str, str], root: Path) -> Ta
         if run.schedule.problem:
             where += f"\nIt ran by hand, but never will by itself: {run.schedule.problem}"
         seconds = "" if run.seconds is None else f"{run.seconds:.1f}"
-        table.add_row(
-            _sign(run), run.report_name, str(run.get_status_display()), run.step, seconds, run.error or where
-        )
+        table.add_row(_sign(run), run.report_name, str(run.get_status_display()), run.step, seconds, run.error or where)
     for name, why in refused.items():
         table.add_row("✘", name, "refused", "", "", why)
     return table
 
 
 def _as_expected(console: Console, runs: Sequence[ReportRun], refused: dict[str, str]) -> bool:
-    """The good ones are stored, those with a broken definition failed with a reason, the disabled one was refused."""
+    """Return True if valid reports succeeded, invalid ones failed with a reason, and the disabled one was refused."""
     wrong = [run for run in runs if (run.status == Status.SUCCEEDED) != _should_succeed(run)]
     for run in wrong:
         console.print(f"[red]Unexpected:[/red] {run} {run.status} at {run.step}: {run.error}")
@@ -170,5 +165,5 @@ def _as_expected(console: Console, runs: Sequence[ReportRun], refused: dict[str,
 
 
 def _should_succeed(run: ReportRun) -> bool:
-    """A run by hand needs no cron, so reports quarantined for their cron alone run well."""
+    """Return True for valid reports. A manual run needs no cron, so reports quarantined only for their cron succeed."""
     return run.schedule.state == ScheduleState.ACTIVE or run.schedule.problem_code == "invalid_cron"

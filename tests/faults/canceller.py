@@ -1,6 +1,6 @@
-"""A person with several hands who cancels runs while clusters complete them, and watches what becomes of ended ones.
+"""Cancel runs from several threads while clusters complete them, and check that ended runs stay unchanged.
 
-Imported inside a place's own process.
+Imported in a process of the environment.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from django.db import connections
 
 from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import ReportRun
-from report_orchestrator.services.intervention import cancel_run
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.services.operator_actions import cancel_run
+from report_orchestrator.wiring import get_runtime
 
 HANDS = 3
 AT_ONCE = 4  # live runs that the hands choose from: few, so that they meet each other and the workers
@@ -25,20 +25,20 @@ End: TypeAlias = tuple[str, int, str]
 
 
 def cancel_while_they_run(most: int, seconds: float, seed: int) -> str:
-    """Cancels up to `most` runs; returns JSON: the ids each hand cancelled, the refusals, and the ended runs that changed."""
+    """Cancel up to `most` runs; return JSON: the canceled IDs per thread, the refusals, and the ended runs that
+    changed.
+    """
     until = time.monotonic() + seconds
     with ThreadPoolExecutor(HANDS + 1) as pool:
-        hands = [
-            pool.submit(_cancel, most // HANDS, until, random.Random(f"{seed} {n}")) for n in range(HANDS)
-        ]
+        hands = [pool.submit(_cancel, most // HANDS, until, random.Random(f"{seed} {n}")) for n in range(HANDS)]
         watcher = pool.submit(_watch, until)
         results = [hand.result() for hand in hands]
-        told = {
+        reported = {
             "canceled": [pk for won, _refused in results for pk in won],
             "refused": dict(sum((refused for _won, refused in results), Counter())),
             "changed": watcher.result(),
         }
-    return json.dumps(told)
+    return json.dumps(reported)
 
 
 def _cancel(most: int, until: float, chance: random.Random) -> tuple[list[int], Counter[str]]:
@@ -55,16 +55,16 @@ def _cancel(most: int, until: float, chance: random.Random) -> tuple[list[int], 
         run_id = chance.choice(candidates)
         time.sleep(chance.uniform(0, 0.03))
         try:
-            cancel_run(run_id, actor="a hand", ports=get_ports())
+            cancel_run(run_id, actor="a hand", runtime=get_runtime())
             won.append(run_id)
         except NotPossibleError as error:
-            refused["ended" if "has ended already" in error.message else "busy"] += 1
+            refused["ended" if "has already ended" in error.message else "busy"] += 1
     connections.close_all()
     return won, refused
 
 
 def _watch(until: float) -> list[int]:
-    """The ids of runs that were seen to have ended and then were not the same any more."""
+    """Return the IDs of runs that changed after they had ended."""
     ends: dict[int, End] = {}
     changed: list[int] = []
     while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Places for clusters that are hurt: one for a module on each kind of database and broker, as making one takes seconds."""
+"""Environments for fault tests, one per module and kind of database and broker, since creating one takes seconds."""
 
 from __future__ import annotations
 
@@ -8,69 +8,50 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.place import Place
-from tests.faults.watching import forget_runs
-from tests.places import place_on_postgres, place_on_postgres_with_redis
+from tests.demo.environment import Environment
+from tests.support.cluster_state import forget_runs
+from tests.support.environments import environment_on_server, environment_on_server_with_redis
+from tests.support.prepared_environments import migrated, seeded
 
 
 @pytest.fixture(scope="module")
-def sqlite_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Two SQLite files, migrated, the ORM broker."""
-    return migrated(Place(folder=tmp_path_factory.mktemp("sqlite")))
+def sqlite_environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Return an environment with two migrated SQLite files and the ORM broker."""
+    return migrated(Environment(folder=tmp_path_factory.mktemp("sqlite")))
 
 
 @pytest.fixture(scope="module", params=["sqlite-orm", "postgres-orm", "postgres-redis"])
-def any_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Migrated databases of each kind, with each broker."""
+def any_environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Return migrated databases of each kind, with each broker."""
     folder: Path = tmp_path_factory.mktemp(request.param)
     if request.param == "sqlite-orm":
-        yield migrated(Place(folder=folder))
+        yield migrated(Environment(folder=folder))
         return
     postgres_url = request.getfixturevalue("postgres_url")
     if request.param == "postgres-orm":
-        with place_on_postgres(folder, postgres_url) as place:
-            yield migrated(place)
+        with environment_on_server(folder, postgres_url) as environment:
+            yield migrated(environment)
         return
     redis_url = request.getfixturevalue("redis_url")
-    with place_on_postgres_with_redis(folder, postgres_url, redis_url) as place:
-        yield migrated(place)
+    with environment_on_server_with_redis(folder, postgres_url, redis_url) as environment:
+        yield migrated(environment)
 
 
 @pytest.fixture(scope="session", params=["sqlite-orm", "postgres-redis"])
-def _lasting_place(
+def _lasting_environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
+) -> Iterator[Environment]:
     folder: Path = tmp_path_factory.mktemp(request.param)
     if request.param == "sqlite-orm":
-        yield seeded(migrated(Place(folder=folder)))
+        yield seeded(migrated(Environment(folder=folder)))
         return
     urls = request.getfixturevalue("postgres_url"), request.getfixturevalue("redis_url")
-    with place_on_postgres_with_redis(folder, *urls) as place:
-        yield seeded(migrated(place))
+    with environment_on_server_with_redis(folder, *urls) as environment:
+        yield seeded(migrated(environment))
 
 
 @pytest.fixture
-def seeded_place(_lasting_place: Place) -> Place:
-    """The smallest and the largest kind of place, with the host's reports, all of them paused, and no run."""
-    forget_runs(_lasting_place)
-    return replace(_lasting_place, overrides=dict(_lasting_place.overrides))
-
-
-def seeded(place: Place) -> Place:
-    """The same place with its reports, none of which runs but by hand."""
-    place.overrides |= {"POLL_INTERVAL_SECONDS": "1"}
-    for command in (["seed_reports"], ["discover_reports"], ["pause_reports", "--all", "--reason", "tests"]):
-        place.manage(*command)
-    return place
-
-
-def migrated(place: Place) -> Place:
-    """The same place, with two workers, its tables, and no work of its own beside a test's."""
-    place.overrides |= {
-        "Q_WORKERS": "2",
-        "POLL_INTERVAL_SECONDS": "600",
-        "CRON_SENSOR_INTERVAL_SECONDS": "600",
-    }
-    place.manage("migrate", "-v0")
-    place.manage("migrate", "-v0", "--database", "reports")
-    return place
+def seeded_environment(_lasting_environment: Environment) -> Environment:
+    """Return the smallest and the largest kind of environment, with paused reports and no runs."""
+    forget_runs(_lasting_environment)
+    return replace(_lasting_environment, overrides=dict(_lasting_environment.overrides))

@@ -1,4 +1,4 @@
-"""The example host with the killer beside it."""
+"""The example host with the killer app."""
 
 from tests.host.settings import *  # noqa: F403
 from tests.host.settings import INSTALLED_APPS

@@ -25,11 +25,11 @@ import psutil
 import redis
 from rich.console import Console
 
-from tests.conftest import POSTGRES, REDIS, REDIS_DB
-from tests.demo.place import ROOT, Place, end_group
-from tests.faults.watching import ask, stored, submissions
-from tests.faults.wire import Wire
-from tests.places import place_on_postgres_with_redis
+from tests.demo.environment import ROOT, Environment, end_group
+from tests.support.cluster_state import ask, stored, submissions
+from tests.support.environments import environment_on_server_with_redis
+from tests.support.services import POSTGRES, REDIS, REDIS_DB
+from tests.support.tcp_proxy import Wire
 
 console = Console(highlight=False)
 SETTINGS = {"Q_WORKERS": "3", "LEASE_SECONDS": "5", "TIMEOUT_SECONDS": "1"}
@@ -43,45 +43,47 @@ SETTLING = 180  # seconds for everything to end once nobody is killed any more
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """Where to soak: the place as its cluster sees it, the same past the wires, and what else can be hurt."""
+    """The environment of a soak: as its cluster sees it, the same past the proxies, and everything else that can be
+    hurt.
+    """
 
-    cluster: Place
-    watched: Place
+    cluster: Environment
+    watched: Environment
     wires: tuple[Wire, ...] = ()
     queue: redis.Redis | None = None
 
 
 @contextmanager
 def ground_on(kind: str, folder: Path) -> Iterator[Ground]:
-    """SQLite with the ORM broker, or PostgreSQL with Redis, each behind a wire."""
+    """Yield SQLite with the ORM broker, or PostgreSQL and Redis, each behind a proxy."""
     if kind == "sqlite":
-        place = Place(folder=folder, overrides=dict(SETTINGS))
-        yield Ground(cluster=place, watched=place)
+        environment = Environment(folder=folder, overrides=dict(SETTINGS))
+        yield Ground(cluster=environment, watched=environment)
         return
     redis_url = f"{REDIS}/{REDIS_DB}"
     with ExitStack() as stack:
-        place = stack.enter_context(place_on_postgres_with_redis(folder, POSTGRES, redis_url))
-        place.overrides |= SETTINGS
+        environment = stack.enter_context(environment_on_server_with_redis(folder, POSTGRES, redis_url))
+        environment.overrides |= SETTINGS
         database, broker = stack.enter_context(Wire(POSTGRES)), stack.enter_context(Wire(redis_url))
         near = {
-            name: place.environment[name].replace(POSTGRES, database.url)
+            name: environment.variables[name].replace(POSTGRES, database.url)
             for name in ("DATABASE_URL", "REPORTS_DATABASE_URL")
         }
         yield Ground(
-            cluster=replace(place, overrides=place.overrides | near | {"REDIS_URL": broker.url}),
-            watched=place,
+            cluster=replace(environment, overrides=environment.overrides | near | {"REDIS_URL": broker.url}),
+            watched=environment,
             wires=(database, broker),
             queue=stack.enter_context(redis.Redis.from_url(redis_url)),
         )
 
 
 class Supervised:
-    """A qcluster that is started again whenever it ended, as systemd would."""
+    """A qcluster that is restarted whenever it ends, as by systemd."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
         self.starts = 0
-        self.log = (place.folder / "qcluster.log").open("ab")
+        self.log = (environment.folder / "qcluster.log").open("ab")
         self.start()
 
     def start(self) -> None:
@@ -90,7 +92,7 @@ class Supervised:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "qcluster"],
             cwd=ROOT,
-            env=self.place.environment,
+            env=self.environment.variables,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -103,7 +105,7 @@ class Supervised:
             self.start()
 
     def victims(self) -> list[psutil.Process]:
-        """Its processes, in the order of their ids, so that a seed chooses the same."""
+        """Return its processes by ID, so that a seed chooses the same ones."""
         try:
             main = psutil.Process(self.process.pid)
             return sorted([main, *main.children(recursive=True)], key=lambda process: process.pid)
@@ -117,39 +119,36 @@ class Supervised:
 
 
 def main() -> int:
-    """Soaks; returns the exit status."""
+    """Run the soak test; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--on", choices=["sqlite", "postgres"], default="sqlite")
     options = parser.parse_args()
     console.print(f"seed {options.seed}, {options.minutes:g} minutes, on {options.on}")
-    with (
-        tempfile.TemporaryDirectory(prefix="soak-") as folder,
-        ground_on(options.on, Path(folder)) as ground,
-    ):
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder, ground_on(options.on, Path(folder)) as ground:
         prepare(ground.watched)
         with ground.watched.fireant("--seconds-queued", "0.2", "--seconds-running", "1", "--quiet"):
             return soak(ground, random.Random(options.seed), options.minutes * 60)
 
 
-def prepare(place: Place) -> None:
-    """A seeded place whose reports run by hand only."""
-    place.manage("migrate", "-v0")
-    place.manage("migrate", "-v0", "--database", "reports")
-    place.manage("seed_reports")
-    place.manage("discover_reports")
-    place.manage("pause_reports", "--all", "--reason", "soak")
+def prepare(environment: Environment) -> None:
+    """Prepare a seeded environment whose reports run manually only."""
+    environment.manage("migrate", "-v0")
+    environment.manage("migrate", "-v0", "--database", "reports")
+    environment.manage("seed_reports")
+    environment.manage("discover_reports")
+    environment.manage("pause_reports", "--all", "--reason", "soak")
 
 
 def soak(ground: Ground, chance: random.Random, seconds: float) -> int:
-    """Hurts for a while, lets everything settle, and judges."""
-    place, cluster = ground.watched, Supervised(ground.cluster)
+    """Inject faults for a while, let everything settle, and check the invariants."""
+    environment, cluster = ground.watched, Supervised(ground.cluster)
     hurt: Counter[str] = Counter()
     try:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            place.manage("run_report", *[str(chance.randint(1, 31)) for _ in range(5)])
+            environment.manage("run_report", *[str(chance.randint(1, 31)) for _ in range(5)])
             look_after(cluster, chance.uniform(0.2, 3.0))
             hurt["kills"] += kill_one(cluster, chance)
             if ground.wires and chance.random() < 0.15:
@@ -158,10 +157,10 @@ def soak(ground: Ground, chance: random.Random, seconds: float) -> int:
                 hurt["messages lost"] += lose_messages(ground.queue, ground.watched.queue)
             console.print(f"{dict(hurt)}, cluster started {cluster.starts} times", end="\r")
         console.print()
-        runs = settle(place, cluster)
+        runs = settle(environment, cluster)
     finally:
         cluster.stop()
-    return judge(place, runs, hurt)
+    return judge(environment, runs, hurt)
 
 
 def look_after(cluster: Supervised, seconds: float) -> None:
@@ -173,7 +172,7 @@ def look_after(cluster: Supervised, seconds: float) -> None:
 
 
 def cut_one(wires: tuple[Wire, ...], chance: random.Random, cluster: Supervised) -> int:
-    """An outage of one server, for a moment or some seconds; how many connections were cut."""
+    """Cut one server for a moment or some seconds; return the number of closed connections."""
     wire = chance.choice(wires)
     cut = wire.cut()
     look_after(cluster, chance.choice([0.0, 1.0, 4.0]))
@@ -182,14 +181,14 @@ def cut_one(wires: tuple[Wire, ...], chance: random.Random, cluster: Supervised)
 
 
 def lose_messages(queue: redis.Redis, name: str) -> int:
-    """Redis forgets what waits; how many messages that were."""
+    """Let Redis lose its waiting messages; return their number."""
     waiting = int(queue.llen(f"django_q:{name}:q"))
     queue.flushdb()
     return waiting
 
 
 def kill_one(cluster: Supervised, chance: random.Random) -> int:
-    """SIGKILL to one of the cluster's processes; 1 where it hit."""
+    """Kill one of the cluster's processes; return 1 if it was killed."""
     victims = cluster.victims()
     if not victims:
         return 0
@@ -200,37 +199,31 @@ def kill_one(cluster: Supervised, chance: random.Random) -> int:
     return 1
 
 
-def settle(place: Place, cluster: Supervised) -> list[dict[str, Any]]:
-    """All runs, once they have ended or the time for that is over."""
+def settle(environment: Environment, cluster: Supervised) -> list[dict[str, Any]]:
+    """Wait until all runs have ended or the time is over; return all runs."""
     deadline = time.monotonic() + SETTLING
     while True:
         cluster.look_after()
-        runs: list[dict[str, Any]] = ask(place, RUNS)
+        runs: list[dict[str, Any]] = ask(environment, RUNS)
         if time.monotonic() > deadline or all(run["status"] in ENDS for run in runs):
             return runs
         time.sleep(2)
 
 
-def judge(place: Place, runs: list[dict[str, Any]], hurt: Counter[str]) -> int:
-    """Says what came of it. 0 where the invariants hold."""
-    seen, files = submissions(place), stored(place)
+def judge(environment: Environment, runs: list[dict[str, Any]], hurt: Counter[str]) -> int:
+    """Print the outcome. Return 0 if the invariants hold."""
+    seen, files = submissions(environment), stored(environment)
     faults: dict[str, list[Any]] = {
         "runs that did not end": [run for run in runs if run["status"] not in ENDS],
         "runs that failed, but for those set aside or held": [
-            run
-            for run in runs
-            if run["status"] == "failed" and run["code"] not in {"set_aside", "submission_unknown"}
+            run for run in runs if run["status"] == "failed" and run["code"] not in {"set_aside", "submission_unknown"}
         ],
-        "runs submitted twice unmarked": [
-            run for run in runs if seen[run["reference"]] > 1 and not run["twice"]
-        ],
+        "runs submitted twice unmarked": [run for run in runs if seen[run["reference"]] > 1 and not run["twice"]],
         "runs submitted more than twice": [run for run in runs if seen[run["reference"]] > 2],
         "results that are missing": [
             run for run in runs if run["status"] == "succeeded" and not Path(run["path"]).is_file()
         ],
-        "results too many": files[
-            len({run["path"] for run in runs if run["path"]}) + len(lost(runs, files)) :
-        ],
+        "results too many": files[len({run["path"] for run in runs if run["path"]}) + len(lost(runs, files)) :],
     }
     ends = Counter(f"{run['status']} {run['code']}".strip() for run in runs)
     console.print(f"survived {dict(hurt)}; {len(runs)} runs: {dict(ends)}")
@@ -241,7 +234,7 @@ def judge(place: Place, runs: list[dict[str, Any]], hurt: Counter[str]) -> int:
 
 
 def lost(runs: list[dict[str, Any]], files: list[Path]) -> list[Path]:
-    """Files of runs that were set aside after their result was stored, and before that was noted."""
+    """Return files of runs that ended after their result was stored but before that was recorded."""
     aside = {run["reference"].rsplit("-", 1)[0] for run in runs if run["status"] == "failed"}
     return [file for file in files if file.stem in aside]
 

@@ -1,6 +1,7 @@
-"""Five thousand reports due in one minute, two clusters, few places at Fireant: order and limits hold, no wait holds a worker.
+"""Five thousand reports due in one minute, two clusters, a low Fireant limit: order and limits hold, waits block no
+worker.
 
-All are opened and queued; of the work itself the beginning is watched, as Fireant would need minutes for the rest.
+All are opened and queued; only the beginning of the work is observed, as the rest would take minutes.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from report_orchestrator.services.execution import CANDIDATES
-from tests.demo.place import Place
-from tests.faults.conftest import migrated, seeded
+from report_orchestrator.services.running.worker import CANDIDATES
+from tests.demo.environment import Environment
 from tests.faults.many_reports import ABOVE, NORMAL, URGENT
-from tests.faults.watching import RUNS, ask, await_that, forget_runs, report_keys, sandbox, submissions
 from tests.host.api.seed import REPORTS
-from tests.places import place_on_postgres_with_redis
+from tests.support.cluster_state import RUNS, ask, await_that, forget_runs, report_keys, sandbox, submissions
+from tests.support.environments import environment_on_server_with_redis
+from tests.support.prepared_environments import migrated, seeded
 
-pytestmark = pytest.mark.acceptance
+pytestmark = pytest.mark.slow
 
 MANY = 5000
 PLACES = 50
@@ -35,54 +36,50 @@ PER_MINUTE = 5
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str) -> Iterator[Place]:
-    """PostgreSQL and Redis, with the host's reports, paused."""
+def environment(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str) -> Iterator[Environment]:
+    """Return PostgreSQL and Redis with the host's reports, paused."""
     folder = tmp_path_factory.mktemp("many")
-    with place_on_postgres_with_redis(folder, postgres_url, redis_url) as empty:
+    with environment_on_server_with_redis(folder, postgres_url, redis_url) as empty:
         yield seeded(migrated(empty))
 
 
-def many(place: Place, call: str) -> Any:
-    """The answer of a function of `many_reports`."""
+def many(environment: Environment, call: str) -> Any:
+    """Return the JSON result of a function of `many_reports`."""
     code = f"from tests.faults import many_reports; print(many_reports.{call})"
-    return json.loads(place.manage("shell", "-v0", "-c", code))
+    return json.loads(environment.manage("shell", "-v0", "-c", code))
 
 
-def most_at_once(place: Place) -> int:
-    """The most jobs that were with Fireant at one moment."""
-    began = [datetime.fromisoformat(job["submitted_at"]) for job in sandbox(place, "jobs")["jobs"]]
+def most_at_once(environment: Environment) -> int:
+    """Return the highest number of jobs in Fireant at one moment."""
+    began = [datetime.fromisoformat(job["submitted_at"]) for job in sandbox(environment, "jobs")["jobs"]]
     changes = [(at, 1) for at in began] + [(at + timedelta(seconds=RUNNING), -1) for at in began]
     return max(accumulate(change for _at, change in sorted(changes)))
 
 
-def test_five_thousand_in_one_minute_keep_their_order_and_the_limit(place: Place) -> None:
-    place.manage("resume_reports", "--all")
-    urgent, opened = many(place, f"open_many({MANY})")
+def test_five_thousand_in_one_minute_keep_their_order_and_the_limit(environment: Environment) -> None:
+    environment.manage("resume_reports", "--all")
+    urgent, opened = many(environment, f"open_many({MANY})")
     assert opened == MANY
-    place.overrides |= {"FIREANT_MAX_JOBS_IN_FLIGHT": str(PLACES), "Q_WORKERS": str(WORKERS)}
+    environment.overrides |= {"FIREANT_MAX_JOBS_IN_FLIGHT": str(PLACES), "Q_WORKERS": str(WORKERS)}
     looks = []
     with ExitStack() as stack:
-        stack.enter_context(
-            place.fireant("--seconds-queued", "0", "--seconds-running", str(RUNNING), "--quiet")
-        )
+        stack.enter_context(environment.fireant("--seconds-queued", "0", "--seconds-running", str(RUNNING), "--quiet"))
         for number in range(CLUSTERS):
-            stack.enter_context(place.running(f"cluster{number}", "qcluster"))
-        await_that(lambda: len(submissions(place)) >= PLACES, "all places are taken", 60, pause=0.2)
-        place.manage("run_report", urgent)
+            stack.enter_context(environment.running(f"cluster{number}", "qcluster"))
+        await_that(lambda: len(submissions(environment)) >= PLACES, "all places are taken", 60, pause=0.2)
+        environment.manage("run_report", urgent)
         by_hand = f"next(r for r in {RUNS} if r['name'] == {URGENT!r})"
 
         def watched() -> bool:
-            looks.append(many(place, "look()"))
-            return len(submissions(place)) >= WATCHED and ask(place, by_hand)["status"] == "succeeded"
+            looks.append(many(environment, "look()"))
+            return len(submissions(environment)) >= WATCHED and ask(environment, by_hand)["status"] == "succeeded"
 
         await_that(watched, "enough have started, and the urgent one is done", 90, pause=0.5)
-        most = most_at_once(place)
-        started = [job["idempotency_key"] for job in sandbox(place, "jobs")["jobs"]]
-    ranks = {reference: rank for rank, reference in enumerate(many(place, "ranking()"))}
+        most = most_at_once(environment)
+        started = [job["idempotency_key"] for job in sandbox(environment, "jobs")["jobs"]]
+    ranks = {reference: rank for rank, reference in enumerate(many(environment, "ranking()"))}
     places = [ranks[reference] for reference in started if reference in ranks]
-    assert len(places) == len(started) - 1, (
-        "all but the urgent one are scheduled, and none is submitted twice"
-    )
+    assert len(places) == len(started) - 1, "all but the urgent one are scheduled, and none is submitted twice"
     window = CLUSTERS * WORKERS * CANDIDATES
     astray = [(position, rank) for position, rank in enumerate(places) if abs(rank - position) > window]
     assert astray == [], "(position, rank) of runs that started long before or after their turn"
@@ -92,28 +89,24 @@ def test_five_thousand_in_one_minute_keep_their_order_and_the_limit(place: Place
     assert min(look["waiting"] for look in looks) > MANY / 2
 
 
-def test_no_more_are_submitted_in_a_minute_than_the_limit_and_the_first_go_first(place: Place) -> None:
-    forget_runs(place)
-    place.manage("pause_reports", "--all", "--reason", "only the runs of this test")
-    place.overrides |= {
-        "FIREANT_MAX_JOBS_IN_FLIGHT": "0",
-        "FIREANT_MAX_SUBMITS_PER_MINUTE": str(PER_MINUTE),
-    }
+def test_no_more_are_submitted_in_a_minute_than_the_limit_and_the_first_go_first(environment: Environment) -> None:
+    forget_runs(environment)
+    environment.manage("pause_reports", "--all", "--reason", "only the runs of this test")
+    environment.overrides |= {"FIREANT_MAX_JOBS_IN_FLIGHT": "0", "FIREANT_MAX_SUBMITS_PER_MINUTE": str(PER_MINUTE)}
     names = [seed.name for seed in REPORTS if seed.expected == "active"][: 3 * PER_MINUTE]
-    with place.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet"), ExitStack() as stack:
-        place.manage("run_report", *report_keys(place, names))
+    with environment.fireant("--seconds-queued", "0", "--seconds-running", "0", "--quiet"), ExitStack() as stack:
+        environment.manage("run_report", *report_keys(environment, names))
         line = ask(
-            place,
-            "[r.client_reference for r in ReportRun.objects.order_by('-priority', 'created_at', 'pk')]",
+            environment, "[r.client_reference for r in ReportRun.objects.order_by('-priority', 'created_at', 'pk')]"
         )
         began_at = time.monotonic()
         for number in range(CLUSTERS):
-            stack.enter_context(place.running(f"cluster{number}", "qcluster"))
+            stack.enter_context(environment.running(f"cluster{number}", "qcluster"))
         done = f"[r for r in {RUNS} if r['status'] == 'succeeded']"
-        await_that(lambda: len(ask(place, done)) >= PER_MINUTE, "the first are done", 30, pause=0.5)
+        await_that(lambda: len(ask(environment, done)) >= PER_MINUTE, "the first are done", 30, pause=0.5)
         ready = "ReportRun.objects.filter(step='external_job_submission', status='queued').count()"
-        await_that(lambda: ask(place, ready) == len(names) - PER_MINUTE, "all others wait", 20, pause=0.5)
-        sent = submissions(place)
+        await_that(lambda: ask(environment, ready) == len(names) - PER_MINUTE, "all others wait", 20, pause=0.5)
+        sent = submissions(environment)
         assert time.monotonic() - began_at < 60
     assert sum(sent.values()) == PER_MINUTE
     assert max(line.index(reference) for reference in sent) < PER_MINUTE + CANDIDATES

@@ -1,4 +1,4 @@
-"""A message that comes twice, late or out of order: the second finds no lease to take, does nothing, and is counted."""
+"""A message that arrives twice, late or out of order finds no lease, does nothing, and is counted."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from tests.demo.place import Place
-from tests.faults.test_cluster import put, waiting
-from tests.faults.watching import RUNS, ask, assert_done_once, await_ends, await_that, report_keys
+from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
+from tests.support.cluster_state import RUNS, ask, assert_done_once, await_ends, await_that, report_keys
+from tests.support.clusters import put, waiting
 
-pytestmark = pytest.mark.acceptance
+pytestmark = pytest.mark.slow
 
 NAMES = [seed.name for seed in REPORTS if seed.expected == "active"][:8]
 COPIES = 4
 LATE = 2
 
 
-def ring(place: Place, run_ids: Iterable[int]) -> None:
-    """One message for each of them, past the service that rings."""
+def ring(environment: Environment, run_ids: Iterable[int]) -> None:
+    """Send one message for each run, without the notifying service."""
     for run_id in run_ids:
         name = uuid4().hex
         package = {"id": name, "name": name, "func": "report_orchestrator.tasks.work", "args": (run_id,)}
         options = {"kwargs": {}, "started": timezone.now(), "timeout": -1, "ack_failure": True}
-        put(place, package | options)
+        put(environment, package | options)
 
 
 def test_messages_that_come_twice_late_and_out_of_order_do_nothing_twice_and_are_counted(
-    seeded_place: Place,
+    seeded_environment: Environment,
 ) -> None:
-    place = seeded_place
-    place.overrides |= {"LOG_LEVEL": "debug", "LEASE_SECONDS": "60"}
-    keys = report_keys(place, NAMES)
-    with place.fireant("--seconds-queued", "0", "--seconds-running", "0.5", "--quiet"):
-        place.manage("run_report", *keys)
-        run_ids = [run["pk"] for run in ask(place, RUNS)]
+    environment = seeded_environment
+    environment.overrides |= {"LOG_LEVEL": "debug", "LEASE_SECONDS": "60"}
+    keys = report_keys(environment, NAMES)
+    with environment.fireant("--seconds-queued", "0", "--seconds-running", "0.5", "--quiet"):
+        environment.manage("run_report", *keys)
+        run_ids = [run["pk"] for run in ask(environment, RUNS)]
         copies = run_ids * COPIES
         random.Random(7).shuffle(copies)
-        ring(place, copies)
-        sent = waiting(place)
-        with place.running("qcluster", "qcluster"):
-            runs = await_ends(place, len(NAMES), 60)
-            ring(place, run_ids * LATE)
+        ring(environment, copies)
+        sent = waiting(environment)
+        with environment.running("qcluster", "qcluster"):
+            runs = await_ends(environment, len(NAMES), 60)
+            ring(environment, run_ids * LATE)
 
             def found_nothing() -> int:
-                log = (place.folder / "qcluster.log").read_text()
+                log = (environment.folder / "qcluster.log").read_text()
                 return sum(log.count(f"message found nothing run_id={pk}\n") for pk in run_ids)
 
             # Each run is moved by one message before it waits and by one after; whoever is awake may be faster than both.
             least = len(NAMES) * (COPIES + LATE - 1)
             await_that(lambda: found_nothing() >= least, f"{least} messages found nothing", 30, pause=0.2)
             assert sent >= len(copies)
-            assert ask(place, RUNS) == runs
-            assert_done_once(place, runs)
+            assert ask(environment, RUNS) == runs
+            assert_done_once(environment, runs)
             assert {run["crashes"] for run in runs} == {0}

@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Timing(models.Model):
-    """When something runs."""
+    """The schedule of an analysis."""
 
     expression = models.CharField(max_length=100)
     zone = models.CharField(max_length=64, blank=True)
@@ -66,7 +66,5 @@ def make_analysis() -> str:
     for label in ("Thames", "Humber"):
         footprint.shapes.add(Circle._default_manager.create(label=label, lat="51.5", lon="-0.1", km=5))
     timing = Timing._default_manager.create(expression="30 2 * * *", zone="Europe/London")
-    analysis = Analysis._default_manager.create(
-        title="Surge", timing=timing, footprint=footprint, threshold="1.50"
-    )
+    analysis = Analysis._default_manager.create(title="Surge", timing=timing, footprint=footprint, threshold="1.50")
     return str(analysis.pk)

@@ -1,11 +1,16 @@
-"""The host project's settings. What differs between machines comes from the environment or `.env`."""
+"""The host project's settings. Machine-specific values come from the environment or `.env`."""
 
 from __future__ import annotations
 
+import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import environ
+
+from report_orchestrator.setting_values import without_comment
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = ROOT / "var"
@@ -15,6 +20,8 @@ STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 env = environ.Env()
 if (ROOT / ".env").is_file():
     env.read_env(ROOT / ".env")
+# As the app reads them: without a comment behind a value.
+env.ENVIRON = {name: without_comment(value) for name, value in os.environ.items()}
 
 APP_ENV = env.str("APP_ENV", default="dev")
 DEBUG = env.bool("DEBUG", default=APP_ENV != "prod")
@@ -22,7 +29,6 @@ SECRET_KEY = env.str("SECRET_KEY", default="only-for-development-and-tests")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
-# `report_orchestrator` stands before `django_q`, so that its `qcluster` command is the one that runs.
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -37,7 +43,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    *(["whitenoise.middleware.WhiteNoiseMiddleware"] if find_spec("whitenoise") else []),
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -55,9 +61,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ],
+            ]
         },
-    },
+    }
 ]
 
 ROOT_URLCONF = "tests.host.urls"
@@ -78,9 +84,17 @@ SQLITE_OPTIONS = {
 }
 
 
+def database_config(url: str) -> dict[str, Any]:
+    """Return Django's settings of the database at a URL."""
+    config: dict[str, Any] = dict(env.db_url_config(url))
+    if config["ENGINE"] == "django.db.backends.mysql":
+        use_pymysql_without_mysqlclient()
+    return config
+
+
 def database(variable: str, default: Path) -> dict[str, Any]:
     """One entry of DATABASES: the URL in that environment variable, or else a SQLite file."""
-    config: dict[str, Any] = dict(env.db(variable, default=f"sqlite:///{default}"))
+    config = database_config(env.str(variable, default=f"sqlite:///{default}"))
     if config["ENGINE"] == "django.db.backends.sqlite3":
         file = default if config["NAME"] == ":memory:" else Path(config["NAME"])
         return {
@@ -90,6 +104,14 @@ def database(variable: str, default: Path) -> dict[str, Any]:
             "TEST": {"NAME": str(file.with_name(f"test_{file.name}"))},
         }
     return {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, **config}
+
+
+def use_pymysql_without_mysqlclient() -> None:
+    """Let PyMySQL, which needs no compiler, stand in for mysqlclient where that is not installed."""
+    if "MySQLdb" not in sys.modules and find_spec("MySQLdb") is None:
+        import pymysql
+
+        pymysql.install_as_MySQLdb()
 
 
 DATABASES = {
@@ -114,7 +136,6 @@ Q_CLUSTER: dict[str, Any] = {
     "catch_up": False,
     "poll": 0.2,  # seconds
     "log_level": "WARNING",  # otherwise three lines for every tick
-    "broker_class": "report_orchestrator.brokers.ticking_broker",
     **({"redis": REDIS_URL} if Q_BROKER == "redis" else {"orm": "default"}),
 }
 
@@ -125,7 +146,7 @@ CACHES = {
     else {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": env.str("CACHE_DIR", default=str(VAR / "cache")),
-    },
+    }
 }
 
 LOGGING = {
@@ -141,5 +162,5 @@ REPORT_ORCHESTRATOR = {
     "REPORT_MODEL": "api.Report",
     "MODIFIER_MODEL": "api.ReportModifier",
     "JOB_MODEL": "api.Job",
-    "RESULT_ROOT": env.str("RESULT_ROOT", default=str(VAR / "lake")),
+    "RESULT_ROOT": ROOT / env.str("RESULT_ROOT", default="var/lake"),
 }

@@ -1,6 +1,4 @@
-"""`manage.py backfill_reports ID… --from --to`: run times of the past."""
-
-from __future__ import annotations
+"""`manage.py backfill_reports ID… --from --to`: run past times."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,84 +7,81 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
-from report_orchestrator.management.base import OrchestratorCommand, parse_date, run_as_json
-from report_orchestrator.management.intervening import command_line_user
+from report_orchestrator.management.base import OrchestratorCommand, parse_date, pluralize, run_as_json
+from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.models import ReportRun
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.backfill import (
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.running.foreground import read_runs
+from report_orchestrator.services.scheduling.backfill import (
+    Days,
     Occurrence,
+    find_schedules,
     open_backfill,
     plan_backfill,
-    schedules_of,
-    span_of_days,
 )
-from report_orchestrator.services.driving import watch
 
-LOOK = 1.0  # seconds between two looks at the runs under way
+POLL_SECONDS = 1.0
 
 
 class Command(OrchestratorCommand):
-    """Backfill, resumable by being started again."""
-
     help = (
-        "Runs the times of the past that a report's cron names between two dates, the last one included. Times that have "
-        "run already are left out, so a backfill that was interrupted goes on where it stopped when it is started again. "
-        "The qcluster does the work; the command follows it, and never has more runs under way than --limit-in-flight."
+        "Runs the past times of a report's cron between two dates, both included. The dates are days in "
+        "each report's own time zone, as its run dates are. Times with a run are skipped, so an "
+        "interrupted backfill can be started again. The qcluster does the work; the command watches it "
+        "and keeps at most --limit-in-flight runs in progress."
     )
     examples = """examples:
   manage.py backfill_reports 42 --from 2026-06-01 --to 2026-06-30 --dry-run
   manage.py backfill_reports 42 43 --from 2026-06-01 --to 2026-06-30 --reverse --limit-in-flight 4
 
-exit status: 0 well, 1 a run failed, 2 used wrongly"""
+exit status: 0 success, 1 a run failed, 2 wrong usage"""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Adds the reports, the dates and the pace."""
         parser.add_argument("report_ids", nargs="+", metavar="ID", help="primary keys of the reports")
         parser.add_argument("--from", dest="since", type=parse_date, required=True, metavar="YYYY-MM-DD")
         parser.add_argument("--to", dest="until", type=parse_date, required=True, metavar="YYYY-MM-DD")
         parser.add_argument("--dry-run", action="store_true", help="only list the times")
-        parser.add_argument("--reverse", action="store_true", help="the newest first")
+        parser.add_argument("--reverse", action="store_true", help="newest first")
         parser.add_argument(
-            "--limit-in-flight", type=int, default=5, metavar="N", help="runs under way at once (default 5)"
+            "--limit-in-flight", type=int, default=5, metavar="N", help="runs in progress at once (default 5)"
         )
-        parser.add_argument("--reason", default="", help="why, for those who look at the runs later")
+        parser.add_argument("--reason", default="", help="recorded with the runs")
         super().add_arguments(parser)
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Plans, then opens and follows."""
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
         if options["until"] < options["since"]:
-            self.used_wrongly("--from must not be after --to.")
+            self.usage_error("--from must not be after --to.")
         if options["limit_in_flight"] < 1:
-            self.used_wrongly("--limit-in-flight must be 1 or more.")
-        since, until = span_of_days(options["since"], options["until"], now=ports.clock())
-        planned = plan_backfill(
-            schedules_of(options["report_ids"], ports),
-            since=since,
-            until=until,
-            reverse=options["reverse"],
-        )
+            self.usage_error("--limit-in-flight must be 1 or more.")
+        days = Days(since=options["since"], until=options["until"], now=runtime.clock())
+        schedules = find_schedules(options["report_ids"], runtime)
+        planned = plan_backfill(schedules, days, reverse=options["reverse"])
         if options["dry_run"]:
-            self._list(planned, options)
+            self._write_plan(planned, options)
             return False
-        runs = self._work_off(planned, ports, options)
-        return self._tell(runs, ports, options)
+        return self._write_runs(self._run_all(planned, runtime, options), runtime, options)
 
-    def _list(self, planned: Sequence[Occurrence], options: Mapping[str, Any]) -> None:
+    def _write_plan(self, planned: Sequence[Occurrence], options: Mapping[str, Any]) -> None:
         if options["format"] == "json":
-            self.answer(
-                [{"report_id": one.schedule.report_key, "scheduled_for": one.nominal} for one in planned]
+            self.write_json(
+                [
+                    {
+                        "report_id": occurrence.schedule.report_key,
+                        "scheduled_for": occurrence.scheduled_for,
+                        "run_date": occurrence.run_date,
+                    }
+                    for occurrence in planned
+                ]
             )
             return
-        self.table("", ("report", "time"), [(one.schedule, one.nominal) for one in planned])
-        self.stdout.write(f"{len(planned)} times would run. Nothing was opened (--dry-run).")
+        rows = [(occurrence.schedule, occurrence.run_date, occurrence.scheduled_for) for occurrence in planned]
+        self.write_table(("report", "run date", "time"), rows)
+        self.stdout.write(f"{pluralize(len(planned), 'run')} planned. Nothing was created (--dry-run).")
 
-    def _work_off(
-        self, planned: Sequence[Occurrence], ports: Ports, options: Mapping[str, Any]
-    ) -> list[ReportRun]:
-        """Opens as many runs as may be under way, and the next ones as those end."""
-        waiting = list(reversed(planned))
+    def _run_all(self, planned: Sequence[Occurrence], runtime: Runtime, options: Mapping[str, Any]) -> list[ReportRun]:
+        """Create as many runs as may be in progress, and further ones as those end."""
+        pending = list(reversed(planned))
         run_ids: list[int] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         quiet = options["format"] == "json"
@@ -95,23 +90,21 @@ exit status: 0 well, 1 a run failed, 2 used wrongly"""
             while True:
                 live = ReportRun.objects.live().filter(pk__in=run_ids).count()
                 progress.update(bar, completed=len(run_ids) - live)
-                room = min(options["limit_in_flight"] - live, len(waiting))
-                taken = [waiting.pop() for _ in range(max(room, 0))]
+                free = max(min(options["limit_in_flight"] - live, len(pending)), 0)
+                batch = [pending.pop() for _ in range(free)]
                 run_ids += open_backfill(
-                    taken, actor=command_line_user(), ports=ports, reason=options["reason"]
+                    batch, actor=command_line_user(), runtime=runtime, reason=options["reason"]
                 ).run_ids
-                if not live and not taken and not waiting:
-                    return watch(run_ids)
-                time.sleep(LOOK)
+                if not live and not batch and not pending:
+                    return read_runs(run_ids)
+                time.sleep(POLL_SECONDS)
 
-    def _tell(self, runs: Sequence[ReportRun], ports: Ports, options: Mapping[str, Any]) -> bool:
+    def _write_runs(self, runs: Sequence[ReportRun], runtime: Runtime, options: Mapping[str, Any]) -> bool:
         failed = [run for run in runs if run.status != Status.SUCCEEDED]
         if options["format"] == "json":
-            self.answer([run_as_json(run, ports) for run in runs])
-        else:
-            rows = [
-                (run.pk, run.report, run.scheduled_for, run.get_status_display(), run.error) for run in failed
-            ]
-            self.table("", ("run", "report", "time", "status", "what is wrong and what to do"), rows)
-            self.stdout.write(f"{len(runs) - len(failed)} of {len(runs)} times succeeded.")
+            self.write_json([run_as_json(run, runtime) for run in runs])
+            return bool(failed)
+        rows = [(run.pk, run.report, run.scheduled_for, run.get_status_display(), run.error) for run in failed]
+        self.write_table(("run", "report", "time", "status", "error"), rows)
+        self.stdout.write(f"{len(runs) - len(failed)} of {pluralize(len(runs), 'run')} succeeded.")
         return bool(failed)

@@ -1,21 +1,17 @@
-"""`manage.py cancel_run RUN…`: end runs that have not ended."""
+"""`manage.py cancel_run RUN…`: cancel runs."""
 
-from __future__ import annotations
-
-from report_orchestrator.management.intervening import InterveningCommand
-from report_orchestrator.services.intervention import cancel_run
+from report_orchestrator.management.run_command import RunCommand
+from report_orchestrator.services.operator_actions import cancel_run
 
 
-class Command(InterveningCommand):
-    """Cancellation."""
-
+class Command(RunCommand):
     help = (
-        "Ends runs that have not ended. A worker that is busy with one drops it. Fireant has no way to cancel: a job that was "
-        "submitted goes on there, and its result is not fetched."
+        "Cancels runs in progress; their workers stop working on them. Fireant cannot cancel jobs: a "
+        "submitted job continues there, and its result is not downloaded."
     )
     examples = """examples:
   manage.py cancel_run 812 --reason "wrong event group"
 
-exit status: 0 well, 1 a run had ended already, 2 used wrongly"""
-    intervene = staticmethod(cancel_run)
+exit status: 0 success, 1 a run had already ended, 2 wrong usage"""
+    change_run = staticmethod(cancel_run)
     done = "canceled"

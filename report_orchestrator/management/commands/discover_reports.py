@@ -1,96 +1,80 @@
-"""`manage.py discover_reports`: read the project's reports and say what changed."""
-
-from __future__ import annotations
+"""`manage.py discover_reports`: read the project's reports and show the changes."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from report_orchestrator.conf import Settings
 from report_orchestrator.domain.reports import Json
-from report_orchestrator.management.base import OrchestratorCommand, counted
-from report_orchestrator.management.intervening import command_line_user
+from report_orchestrator.management.base import OrchestratorCommand, pluralize
+from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.models.changes import ChangeKind
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import in_force
-from report_orchestrator.services.definitions import Change
-from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.found import Acceptance, Discovery
-from report_orchestrator.services.reconciling import sync_schedules
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.discovery.definition import Change
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.discovery.result import Acceptance, Discovery
+from report_orchestrator.services.scheduling.queue_sync import sync_schedules
 
 
 class Command(OrchestratorCommand):
-    """Discovery by hand; the qcluster does the same on its own schedule."""
-
     help = (
-        "Reads the project's reports, brings their schedules in step and says what changed, from what to what. "
-        "Reports that cannot run are quarantined with the reason; no restart is ever needed. A second time changes nothing."
+        "Reads the project's reports, updates their schedules and shows the changes. Reports with an "
+        "invalid definition are quarantined with the reason. Running it again changes nothing. A "
+        "qcluster does the same on its own schedule."
     )
     examples = """examples:
-  manage.py discover_reports --dry-run           what would change, without changing it
+  manage.py discover_reports --dry-run           show what would change, without changing it
   manage.py discover_reports --format json       the same for a program
   manage.py discover_reports --accept-removals   when many reports were really deleted
 
-exit status: 0 well, 1 removals are held for a person (or it failed), 2 used wrongly"""
+exit status: 0 success, 1 removals are on hold (or failure), 2 wrong usage"""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Adds its two options."""
         super().add_arguments(parser)
-        parser.add_argument(
-            "--dry-run", action="store_true", help="write nothing, only say what would change"
-        )
+        parser.add_argument("--dry-run", action="store_true", help="show the changes without writing them")
         parser.add_argument(
             "--accept-removals",
             action="store_true",
-            help="retire reports that are gone even where that is more than a fifth of all",
+            help="remove missing reports even if they are more than a fifth of all",
         )
-        parser.add_argument("--reason", default="", help="why the removals are right, for the record")
+        parser.add_argument("--reason", default="", help="recorded with the accepted removals")
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Discovers, brings the queue's lines in step, and tells."""
-        found = discover(
-            ports=ports,
-            dry_run=options["dry_run"],
-            accepted=Acceptance(actor=command_line_user(), reason=options["reason"])
-            if options["accept_removals"]
-            else None,
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        acceptance = Acceptance(actor=command_line_user(), reason=options["reason"])
+        discovery = discover(
+            runtime=runtime, dry_run=options["dry_run"], accepted=acceptance if options["accept_removals"] else None
         )
-        if not found.dry_run:
-            sync_schedules(ports=ports, settings=in_force(settings))
+        if not discovery.dry_run:
+            sync_schedules(runtime=runtime)
         if options["format"] == "json":
-            self.answer(found)
+            self.write_json(discovery)
         else:
-            self._tell(found)
-        return bool(found.held_removals)
+            self._write_result(discovery)
+        return bool(discovery.held_removals)
 
-    def _tell(self, found: Discovery) -> None:
-        self.table(
-            "",
-            ("change", "report", "before", "after"),
-            [
-                (change.kind.value, change.report, _side(change.before), _after(change))
-                for change in found.changes
-            ],
-        )
-        told = {change.report for change in found.changes if change.kind == ChangeKind.QUARANTINED}
-        known = [one for one in found.quarantined if one.report not in told]
-        self.table("", ("cannot run", "why, and what to do"), [(one.report, one.problem) for one in known])
-        states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items())) or "none"
-        dry = " Nothing was written (--dry-run)." if found.dry_run else ""
-        changed = f"{counted(len(found.changes), 'change')}." if found.changes else "Nothing changed."
-        self.stdout.write(f"{found.examined} reports: {states}. {changed}{dry}")
-        if found.held_removals:
+    def _write_result(self, discovery: Discovery) -> None:
+        changes = [
+            (change.kind.value, change.report, _describe(change.before), _after(change)) for change in discovery.changes
+        ]
+        self.write_table(("change", "report", "before", "after"), changes)
+        new = {change.report for change in discovery.changes if change.kind == ChangeKind.QUARANTINED}
+        known = [(row.report, row.problem) for row in discovery.quarantined if row.report not in new]
+        self.write_table(("cannot run", "problem"), known)
+        states = ", ".join(f"{count} {state}" for state, count in sorted(discovery.states.items())) or "none"
+        changed = f"{pluralize(len(changes), 'change')}." if changes else "Nothing changed."
+        dry = " Nothing was written (--dry-run)." if discovery.dry_run else ""
+        self.stdout.write(f"{pluralize(discovery.examined, 'report')}: {states}. {changed}{dry}")
+        if discovery.held_removals:
             self.stderr.write(
-                f"{len(found.held_removals)} reports are gone from the project, more than a fifth of all. "
-                "They are kept until you say that this is right: discover_reports --accept-removals. "
-                "If it is not, look at the database router and at the report table."
+                f"{pluralize(len(discovery.held_removals), 'report')} missing from the project, more than a "
+                "fifth of all. Their removal is on hold. If they were deleted, run discover_reports "
+                "--accept-removals; otherwise check the database router and the report table."
             )
 
 
 def _after(change: Change) -> str:
-    return str(change.after["problem"]) if "problem" in change.after else _side(change.after)
+    return str(change.after["problem"]) if "problem" in change.after else _describe(change.after)
 
 
-def _side(values: Mapping[str, Json]) -> str:
+def _describe(values: Mapping[str, Json]) -> str:
     return ", ".join(f"{name} {value!r}" for name, value in values.items() if value not in ("", None))

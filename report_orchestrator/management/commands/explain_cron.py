@@ -1,59 +1,57 @@
-"""`manage.py explain_cron`: what a cron expression means, or what is wrong with it."""
+"""`manage.py explain_cron`: explain a cron expression and show its next times."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from report_orchestrator.conf import Settings
-from report_orchestrator.domain.cron import CronExpression, next_time, parse_cron
-from report_orchestrator.domain.cron_words import in_words
+from report_orchestrator.domain.cron import next_time
+from report_orchestrator.domain.cron_parser import parse_cron
+from report_orchestrator.domain.cron_text import describe_cron
+from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.management.base import OrchestratorCommand
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.timing import named_zone
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.scheduling.cron_zone import named_zone
 
-SHOWN = 5
+TIMES_SHOWN = 5
 
 
 class Command(OrchestratorCommand):
-    """For whoever writes a report's cron."""
-
     help = (
-        "Says in words what a cron expression means and when it fires next, in the project's time zone or another, or what "
-        "is wrong with it and what to write instead."
+        "Explains a cron expression and shows its next times, in the project's time zone or another. "
+        "If it is not valid, explains how to correct it."
     )
     examples = """examples:
   manage.py explain_cron "30 2 * * MON-FRI"
   manage.py explain_cron "*/15 * * * *" --zone Europe/Amsterdam
 
-exit status: 0 it is valid, 1 it is not, 2 used wrongly"""
+exit status: 0 valid, 1 not valid, 2 wrong usage"""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Adds the expression and the zone."""
         parser.add_argument("expression", help="five fields, in quotes")
-        parser.add_argument(
-            "--zone", default="", help="a time zone such as Europe/Amsterdam (default: the project's)"
-        )
+        parser.add_argument("--zone", default="", help="a time zone such as Europe/Amsterdam (default: the project's)")
         super().add_arguments(parser)
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Parses and tells."""
-        cron = parse_cron(options["expression"])
-        zone = named_zone(options["zone"], "--zone")
-        times = list(_next_times(cron, zone, ports.clock()))
-        if options["format"] == "json":
-            self.answer({"expression": cron.expression, "words": in_words(cron), "next": times})
-            return False
-        self.stdout.write(in_words(cron))
-        for nominal in times:
-            self.stdout.write(f"  {nominal:%a %Y-%m-%d %H:%M %Z (UTC%z)}")
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        try:
+            self._explain(runtime, options)
+        except InvalidReportError as error:
+            if options["format"] != "json":
+                raise
+            self.write_json({"expression": options["expression"], "error": error.message})
+            return True
         return False
 
-
-def _next_times(cron: CronExpression, zone: tzinfo, after: datetime) -> Iterator[datetime]:
-    for _ in range(SHOWN):
-        after = next_time(cron, zone, after=after)
-        yield after.astimezone(zone)
+    def _explain(self, runtime: Runtime, options: Mapping[str, Any]) -> None:
+        cron = parse_cron(options["expression"])
+        zone = named_zone(options["zone"], "--zone")
+        times = [next_time(cron, zone, after=runtime.clock())]
+        while len(times) < TIMES_SHOWN:
+            times.append(next_time(cron, zone, after=times[-1]))
+        local_times = [at.astimezone(zone) for at in times]
+        if options["format"] == "json":
+            self.write_json({"expression": cron.expression, "words": describe_cron(cron), "next": local_times})
+            return
+        self.stdout.write(describe_cron(cron))
+        for at in local_times:
+            self.stdout.write(f"  {at:%a %Y-%m-%d %H:%M %Z (UTC%z)}")

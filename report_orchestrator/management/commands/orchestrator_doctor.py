@@ -1,89 +1,90 @@
-"""`manage.py orchestrator_doctor`: is everything there that a report needs on its way?"""
-
-from __future__ import annotations
+"""`manage.py orchestrator_doctor`: check everything that a report needs to run."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from rich.status import Status
-
-from report_orchestrator.conf import get_settings
+from report_orchestrator.conf import current_secrets
 from report_orchestrator.exceptions import OrchestratorError
-from report_orchestrator.log_events import masked
-from report_orchestrator.management.base import OrchestratorCommand
-from report_orchestrator.services.doctor import Began, Finding, Level, examine, examine_project, not_looked_at
-from report_orchestrator.wiring import get_ports, get_probes
+from report_orchestrator.management.base import OrchestratorCommand, pluralize
+from report_orchestrator.masking import masked
+from report_orchestrator.services.monitoring.doctor import (
+    CheckResult,
+    Level,
+    OnStart,
+    check_connections,
+    check_project,
+    unchecked,
+)
+from report_orchestrator.wiring import get_probes, get_runtime
 
-SIGNS = {Level.OK: "✓", Level.WARN: "!", Level.FAIL: "✗"}
-WORDS = {Level.OK: "ok", Level.WARN: "warn", Level.FAIL: "FAIL"}
+LABELS = {Level.OK: ("✓", "ok"), Level.WARN: ("!", "warn"), Level.FAIL: ("✗", "FAIL")}
 
 
 class Command(OrchestratorCommand):
-    """Before the first run, after a move, and when nothing works."""
-
     help = (
-        "Looks at everything that a report needs on its way: settings, models, databases, reports, the broker, the cluster, "
-        "Fireant and its key, the store and its token, and the clocks. Submits no job, and removes the small file that it writes."
+        "Checks everything that a report needs to run: settings, models, databases, reports, the "
+        "broker, the cluster, Fireant and its key, the store and its token, and the clocks. Submits "
+        "no job, and removes its test file."
     )
     examples = """examples:
   manage.py orchestrator_doctor
   manage.py orchestrator_doctor --format json
 
-exit status: 0 nothing failed, 1 something failed, 2 used wrongly"""
+exit status: 0 nothing failed, 1 something failed, 2 wrong usage"""
 
-    # They are among what is looked at, and must not keep the rest from being looked at.
+    # They are among the checks, and must not keep the others from running.
     requires_system_checks = ()
 
-    def begin(self, options: Mapping[str, Any]) -> bool:
-        """Examines and tells."""
-        shown = options["format"] == "text"
-        with self.progress_console().status("looking", spinner="line") as status:
-            findings = [_masked(each) for each in _findings(_progress(status) if shown else _nothing)]
-        failed = any(finding.level is Level.FAIL for finding in findings)
-        if shown:
-            self._tell(findings)
+    def run_in_project(self, options: Mapping[str, Any]) -> bool:
+        with self._showing_progress() as on_start:
+            results = [
+                replace(
+                    result, detail=masked(result.detail, current_secrets()), hint=masked(result.hint, current_secrets())
+                )
+                for result in _results(on_start)
+            ]
+        failed = any(result.level is Level.FAIL for result in results)
+        if options["format"] == "json":
+            self.write_json({"well": not failed, "findings": results})
         else:
-            self.answer({"well": not failed, "findings": findings})
+            self._write_results(results)
         return failed
 
-    def _tell(self, findings: list[Finding]) -> None:
-        rows = [(self._sign(one.level), one.name, one.detail, one.hint) for one in findings]
-        self.table("", ("", "what", "how it stands", "what to do"), rows)
-        counts = Counter(one.level for one in findings)
-        self.stdout.write(
-            f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed."
-        )
+    @contextmanager
+    def _showing_progress(self) -> Iterator[OnStart]:
+        """Name the running check on a terminal. Elsewhere write nothing: rich would leave an empty line."""
+        console = self.progress_console()
+        if not console.is_terminal:
+            yield lambda _name: None
+            return
+        with console.status("checking", spinner="line") as status:
+            yield lambda name: status.update(f"checking {name}")
 
-    def _sign(self, level: Level) -> str:
-        """A sign and a word; the word alone where the output's encoding has no such sign."""
-        sign = SIGNS[level]
+    def _write_results(self, results: Sequence[CheckResult]) -> None:
+        rows = [(self._label(result.level), result.name, result.detail, result.hint) for result in results]
+        self.write_table(("", "check", "result", "action"), rows)
+        counts = Counter(result.level for result in results)
+        warnings = pluralize(counts[Level.WARN], "warning")
+        self.stdout.write(f"{counts[Level.OK]} ok, {warnings}, {counts[Level.FAIL]} failed.")
+
+    def _label(self, level: Level) -> str:
+        """Return a sign and a word; the word alone if the output's encoding has no such sign."""
+        sign, word = LABELS[level]
         try:
             sign.encode(getattr(self.stdout, "encoding", None) or "utf-8")
         except UnicodeEncodeError:
-            return WORDS[level]
-        return f"{sign} {WORDS[level]}"
+            return word
+        return f"{sign} {word}"
 
 
-def _findings(began: Began) -> Iterator[Finding]:
-    yield from examine_project(began=began)
+def _results(on_start: OnStart) -> Iterator[CheckResult]:
+    yield from check_project(on_start=on_start)
     try:
-        settings = get_settings()
-        ports, probes = get_ports(), get_probes()
+        runtime, probes = get_runtime(), get_probes()
     except OrchestratorError as error:
-        yield not_looked_at("the settings cannot be used", error.message)
+        yield unchecked("the settings cannot be used", error.message)
         return
-    yield from examine(ports=ports, settings=settings, probes=probes, began=began)
-
-
-def _masked(finding: Finding) -> Finding:
-    return replace(finding, detail=masked(finding.detail), hint=masked(finding.hint))
-
-
-def _progress(status: Status) -> Began:
-    return lambda name: status.update(f"looking at: {name}")
-
-
-def _nothing(_name: str) -> None:
-    """Programs watch no progress."""
+    yield from check_connections(runtime=runtime, probes=probes, on_start=on_start)

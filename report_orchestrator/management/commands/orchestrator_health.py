@@ -1,37 +1,33 @@
-"""`manage.py orchestrator_health`: is work being done?"""
-
-from __future__ import annotations
+"""`manage.py orchestrator_health`: check that work is being done."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from report_orchestrator.conf import Settings
 from report_orchestrator.management.base import OrchestratorCommand
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import in_force
-from report_orchestrator.services.health import examine
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.monitoring.findings import check_health
 
 
 class Command(OrchestratorCommand):
-    """For a supervisor's probe, and for a person in doubt."""
-
     help = (
-        "Proves that work is being done, not that a process exists: when a worker last finished a tick, when the scheduler last "
-        "rang, and how late the oldest run, lease and report are. Red within a minute of the last sign of life."
+        "Checks that work is being done, not only that processes exist: when a worker last sent "
+        "a heartbeat, when the scheduler last ticked, and how late the oldest run, lease and report are. "
+        "Fails within a minute of the last heartbeat."
     )
     examples = """examples:
   manage.py orchestrator_health
   manage.py orchestrator_health --format json
 
-exit status: 0 healthy, 1 not healthy, 2 used wrongly"""
+exit status: 0 healthy, 1 not healthy, 2 wrong usage"""
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Examines and tells."""
-        findings = examine(ports=ports, settings=in_force(settings))
-        well = all(finding.well for finding in findings)
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        findings = check_health(runtime=runtime)
+        healthy = all(finding.well for finding in findings)
         if options["format"] == "json":
-            self.answer({"healthy": well, "findings": findings})
+            self.write_json({"healthy": healthy, "findings": findings})
         else:
-            rows = [("ok" if one.well else "RED", one.name, one.detail, one.hint) for one in findings]
-            self.table("", ("", "what", "how it stands", "what to do"), rows)
-        return not well
+            rows = [
+                ("ok" if finding.well else "RED", finding.name, finding.detail, finding.hint) for finding in findings
+            ]
+            self.write_table(("", "check", "result", "action"), rows)
+        return not healthy

@@ -1,34 +1,25 @@
-"""`manage.py pause_reports`: stop scheduling, with a reason."""
+"""`manage.py pause_reports`: pause reports, with a reason."""
 
-from __future__ import annotations
-
-from report_orchestrator.conf import Settings
-from report_orchestrator.management.pausing import PausingCommand
-from report_orchestrator.models import ReportSchedule
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.pausing import pause, pause_all
+from report_orchestrator.management.base import pluralize
+from report_orchestrator.management.pause_command import PauseCommand
+from report_orchestrator.models import ReportChange
+from report_orchestrator.services.scheduling.pausing import ScheduledCounts, pause, pause_all
 
 
-class Command(PausingCommand):
-    """Pause."""
-
+class Command(PauseCommand):
     help = (
-        "Stops the scheduling of reports, or of all with --all. Runs that are under way go on, and a paused report can be run "
-        "by hand. The times that come meanwhile are decided on resuming, by MISSED_RUNS."
+        "Pauses the scheduling of reports, or of all with --all. Runs in progress continue, and a "
+        "paused report can be run manually. When it is resumed, MISSED_RUNS selects which of the "
+        "missed times run."
     )
     examples = """examples:
   manage.py pause_reports 42 43 --reason "exposure data is being reloaded"
   manage.py pause_reports --all --reason "Fireant maintenance"
 
-exit status: 0 well, 1 there is no such report, 2 used wrongly"""
+exit status: 0 success, 1 a report does not exist, 2 wrong usage"""
+    change_reports = staticmethod(pause)
+    change_all = staticmethod(pause_all)
     done = "paused"
 
-    def to_some(
-        self, keys: list[str], actor: str, reason: str, ports: Ports, settings: Settings
-    ) -> list[ReportSchedule]:
-        """Pauses these."""
-        return pause(keys, actor=actor, reason=reason, ports=ports)
-
-    def to_all(self, actor: str, reason: str, ports: Ports) -> None:
-        """Pauses everything."""
-        pause_all(actor=actor, reason=reason, ports=ports)
+    def describe_all(self, change: ReportChange | None, counts: ScheduledCounts) -> str:
+        return f"All reports are paused: no scheduled runs for {pluralize(counts.scheduled, 'active report')}."

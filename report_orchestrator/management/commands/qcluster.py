@@ -1,37 +1,40 @@
-"""`manage.py qcluster`: Django-Q2's own cluster, started with the schedules in step, and made so that it does not hang.
+"""`manage.py qcluster`: Django-Q2's cluster, started with synced schedules, and without its ways to hang.
 
-It takes the place of the stock command where this app stands before `django_q` in `INSTALLED_APPS`.
+It replaces the stock command, whatever the order of `INSTALLED_APPS` (see `apps.py`).
 """
 
-from __future__ import annotations
-
 import os
+import sys
 from multiprocessing import get_all_start_methods
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.management.base import CommandError
-from django.db import OperationalError, ProgrammingError
+from django.core.management.base import CommandError, OutputWrapper
 from django_q.management.commands import qcluster
 
-from report_orchestrator.conf import get_settings
+from report_orchestrator.cluster.output import configure_output
+from report_orchestrator.conf import get_settings, load_settings
 from report_orchestrator.exceptions import OrchestratorError
-from report_orchestrator.management.base import unusable_database
-from report_orchestrator.services.reconciling import sync_schedules
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.management.base import errors_as_messages
+from report_orchestrator.services.discovery.next_times import correct_next_times
+from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.wiring import get_runtime
 
 
 class Command(qcluster.Command):  # type: ignore[misc]  # django-q2 has no types
-    """The stock command, with every option that it has. Exit status 1: the cluster was lost and is to be started again."""
+    """The stock command with all its options. Exit status 1: the cluster is lost and must be restarted."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Set up the output first, because Django prints the system checks' messages before `handle`."""
+        configure_output(load_settings()[0])
+        self.stdout, self.stderr = OutputWrapper(sys.stdout), OutputWrapper(sys.stderr)
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Brings the schedules in step with the settings, then runs the cluster to its end."""
-        try:
-            sync_schedules(ports=get_ports(), settings=get_settings())
-        except OrchestratorError as error:
-            raise CommandError(error.message, returncode=1) from error
-        except (OperationalError, ProgrammingError) as error:
-            raise CommandError(unusable_database(error), returncode=1) from error
+        with errors_as_messages():
+            runtime = get_runtime().as_configured()
+            correct_next_times(runtime=runtime)
+            sync_schedules(runtime=runtime)
         if "fork" not in get_all_start_methods():
             super().handle(*args, **options)
             return
@@ -44,7 +47,7 @@ class Command(qcluster.Command):  # type: ignore[misc]  # django-q2 has no types
 
 
 def _run_cluster(*, once: bool) -> None:
-    from report_orchestrator.cluster.main import Cluster  # it needs `fork`, which not every system has
+    from report_orchestrator.cluster.main import Cluster  # needs `fork`, which not every system has
 
-    django_settings.SECRET_KEY  # noqa: B018 - messages are signed with it: better to fail here than at each of them
+    django_settings.SECRET_KEY  # noqa: B018 - messages are signed with it: fail here, not at each of them
     Cluster(grace=get_settings().shutdown_grace, once=once).run()

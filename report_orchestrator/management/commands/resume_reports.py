@@ -1,31 +1,43 @@
-"""`manage.py resume_reports`: let scheduling go on."""
+"""`manage.py resume_reports`: resume paused reports."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from report_orchestrator.conf import Settings
-from report_orchestrator.management.pausing import PausingCommand
-from report_orchestrator.models import ReportSchedule
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.pausing import resume, resume_all
+from django.core.management.base import CommandParser
+
+from report_orchestrator.management.base import pluralize
+from report_orchestrator.management.pause_command import PauseCommand
+from report_orchestrator.models import ReportChange
+from report_orchestrator.services.scheduling.pausing import ScheduledCounts, resume, resume_all
 
 
-class Command(PausingCommand):
-    """Resume."""
-
-    help = "Lets reports be scheduled again. The times that came while they were paused are decided by MISSED_RUNS."
+class Command(PauseCommand):
+    help = "Resumes the scheduling of reports. MISSED_RUNS selects which of the missed times run."
     examples = """examples:
   manage.py resume_reports 42 43
-  manage.py resume_reports --all
+  manage.py resume_reports --all                 end the pause of all; single pauses stay
+  manage.py resume_reports --all --from-now      the same, and the times of the pause are dropped
 
-exit status: 0 well, 1 there is no such report, 2 used wrongly"""
+exit status: 0 success, 1 a report does not exist, 2 wrong usage"""
+    change_reports = staticmethod(resume)
+    change_all = staticmethod(resume_all)
     done = "resumed"
 
-    def to_some(
-        self, keys: list[str], actor: str, reason: str, ports: Ports, settings: Settings
-    ) -> list[ReportSchedule]:
-        """Resumes these."""
-        return resume(keys, actor=actor, reason=reason, ports=ports)
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--from-now",
+            action="store_true",
+            help="drop the times of the pause: they get no run and no recorded skip, as after another system has served them",
+        )
 
-    def to_all(self, actor: str, reason: str, ports: Ports) -> None:
-        """Resumes everything."""
-        resume_all(actor=actor, reason=reason, ports=ports)
+    def choices(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"from_now": options["from_now"]}
+
+    def describe_all(self, change: ReportChange | None, counts: ScheduledCounts) -> str:
+        resumed = f"Scheduling resumed for {pluralize(counts.scheduled, 'active report')}."
+        text = resumed if change else "Reports were not paused together. Nothing changed."
+        if not counts.paused:
+            return text
+        stay = "stays" if counts.paused == 1 else "stay"
+        return f"{text} {pluralize(counts.paused, 'report')} {stay} paused individually. Resume by ID."

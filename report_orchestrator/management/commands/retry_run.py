@@ -1,23 +1,19 @@
-"""`manage.py retry_run RUN…`: have failed runs go on from where they failed."""
+"""`manage.py retry_run RUN…`: retry failed runs from the step that failed."""
 
-from __future__ import annotations
-
-from report_orchestrator.management.intervening import InterveningCommand
-from report_orchestrator.services.intervention import retry_run
+from report_orchestrator.management.run_command import RunCommand
+from report_orchestrator.services.operator_actions import retry_run
 
 
-class Command(InterveningCommand):
-    """Retry, and release of what is on hold."""
-
+class Command(RunCommand):
     help = (
-        "Has failed or timed-out runs go on from the step that failed; finished steps are not repeated. After a failed "
-        "Fireant job the report is read again and a new job is submitted. A run on hold (submission_unknown) is sent again "
-        "under its reference."
+        "Retries failed or timed-out runs from the step that failed; finished steps are not repeated. After a failed Fireant "
+        "job the report is read again and a new job is submitted. A run on hold (submission_unknown) is sent again with the "
+        "same reference."
     )
     examples = """examples:
   manage.py retry_run 812
   manage.py retry_run 812 813 --reason "Fireant was restarted"
 
-exit status: 0 well, 1 a run could not be retried, 2 used wrongly"""
-    intervene = staticmethod(retry_run)
+exit status: 0 success, 1 a run could not be retried, 2 wrong usage"""
+    change_run = staticmethod(retry_run)
     done = "queued again"

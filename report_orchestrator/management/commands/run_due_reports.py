@@ -1,36 +1,29 @@
-"""`manage.py run_due_reports`: one tick by hand."""
-
-from __future__ import annotations
+"""`manage.py run_due_reports`: one tick of the scheduler, now."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from report_orchestrator.conf import Settings
-from report_orchestrator.management.base import counted
-from report_orchestrator.management.following import FollowingCommand
-from report_orchestrator.ports import Ports
-from report_orchestrator.services.approaches import in_force
-from report_orchestrator.services.scheduling import open_due_runs
+from report_orchestrator.management.base import pluralize
+from report_orchestrator.management.follow_runs import FollowRunsCommand
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 
 
-class Command(FollowingCommand):
-    """What every approach's tick does, once, now."""
-
+class Command(FollowRunsCommand):
     help = (
-        "Decides every time that has come since the last one decided: each becomes a run or a recorded skip, exactly once, "
-        "whoever else ticks. Useful without a scheduler, after an outage, and from a cron of the machine."
+        "Processes every scheduled time since the last one processed: each becomes a run or a "
+        "recorded skip, exactly once, even if other ticks run too. Useful without a scheduler, after "
+        "an outage, and from the machine's cron."
     )
     examples = """examples:
-  manage.py run_due_reports            open what is due, and leave it to the qcluster
-  manage.py run_due_reports --now      open what is due, and do all of it here
+  manage.py run_due_reports            create the due runs, and leave them to the qcluster
+  manage.py run_due_reports --now      create the due runs, and run them in this process
 
-exit status: 0 well (also when nothing is due), 1 a run failed, 2 used wrongly"""
+exit status: 0 success (also when nothing is due), 1 a run failed, 2 wrong usage"""
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Opens the due runs, then does what the options ask."""
-        opened = open_due_runs(ports=ports, settings=in_force(settings), ring=not options["now"])
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        created = open_due_runs(runtime=runtime, notify=not options["now"])
         if options["format"] == "text":
-            self.stdout.write(
-                f"{counted(opened.runs, 'run')} opened, {counted(opened.skipped, 'time')} skipped."
-            )
-        return self.finish(opened.run_ids, {}, ports=ports, settings=settings, options=options)
+            runs, skipped = pluralize(created.runs, "run"), pluralize(created.skipped, "time")
+            self.stdout.write(f"{runs} created, {skipped} skipped.")
+        return self.finish(created.run_ids, {}, runtime=runtime, options=options)

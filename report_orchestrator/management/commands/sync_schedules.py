@@ -1,57 +1,67 @@
-"""`manage.py sync_schedules`: make Django-Q's schedule table what the settings ask for."""
+"""`manage.py sync_schedules`: reconcile Django-Q's schedule table with the settings."""
 
-from __future__ import annotations
-
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from report_orchestrator.conf import Settings
-from report_orchestrator.management.base import OrchestratorCommand
-from report_orchestrator.ports import Ports, ScheduleSync
-from report_orchestrator.services.reconciling import sync_schedules
+from django.core.management.base import CommandParser
+
+from report_orchestrator.management.base import OrchestratorCommand, format_local, has_active_worker, pluralize
+from report_orchestrator.management.run_command import command_line_user
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.discovery.next_times import correct_next_times
+from report_orchestrator.services.scheduling.queue_sync import remove_schedules, sync_schedules
+from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now
 
 
 class Command(OrchestratorCommand):
-    """The reconciliation that a starting qcluster, every discovery and the tick do by themselves."""
-
     help = (
-        "Leaves exactly the schedules of SCHEDULING_APPROACH in Django-Q's table and says what differed. Only this app's own "
-        "lines are touched. A qcluster does the same when it starts. Clusters that are running follow within seconds, without "
-        "a restart, until a qcluster is started with other settings."
+        "Makes Django-Q's table contain exactly the schedules of SCHEDULING_APPROACH and shows the "
+        "changes. Other schedules are not touched. A qcluster does the same when it starts. Running "
+        "clusters follow within seconds, without a restart, until a qcluster with other settings is "
+        "started."
     )
     examples = """examples:
-  SCHEDULING_APPROACH=pipeline manage.py sync_schedules     one line for each report
+  SCHEDULING_APPROACH=pipeline manage.py sync_schedules     one schedule for each report
   manage.py sync_schedules --format json
+  manage.py sync_schedules --from-now                       after another system has served the times until now
+  manage.py sync_schedules --remove                         before the app is uninstalled; stop every qcluster first
 
-exit status: 0 well, 1 it failed, 2 used wrongly"""
+exit status: 0 success, 1 failure, 2 wrong usage"""
 
-    def run(self, ports: Ports, settings: Settings, options: Mapping[str, Any]) -> bool:
-        """Reconciles and tells."""
-        synced = sync_schedules(ports=ports, settings=settings)
-        if options["format"] == "json":
-            self.answer({"approach": settings.scheduling_approach, **_as_dict(synced)})
-            return False
-        self.table("", ("line", "what happened"), _rows(synced))
-        changed = len(synced.created) + len(synced.updated) + len(synced.removed)
-        said = f"{changed} lines changed" if changed else "Nothing changed"
-        self.stdout.write(
-            f"{said}, {synced.unchanged} as they were (approach: {settings.scheduling_approach})."
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--from-now",
+            action="store_true",
+            help="start scheduling all reports now: times that are not decided yet get no run and no recorded skip",
         )
+        parser.add_argument("--remove", action="store_true", help="remove all schedules of this app")
+
+    def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        if options["remove"] and options["from_now"]:
+            self.usage_error("Use either --remove or --from-now.")
+        if options["remove"] and has_active_worker(runtime):
+            self.stderr.write(
+                "A qcluster is running and creates the schedules again. Stop every qcluster, then run this command again."
+            )
+        since = schedule_from_now(actor=command_line_user(), runtime=runtime) if options["from_now"] else None
+        if not options["remove"]:
+            correct_next_times(runtime=runtime)
+        sync = remove_schedules if options["remove"] else sync_schedules
+        synced = sync(runtime=runtime.as_configured())
+        approach = runtime.configured.scheduling_approach
+        if options["format"] == "json":
+            self.write_json({"approach": approach, **dataclasses.asdict(synced)})
+            return False
+        rows = [
+            *((name, "created") for name in synced.created),
+            *((name, f"updated: {change}") for name, change in synced.updated.items()),
+            *((name, "removed") for name in synced.removed),
+        ]
+        self.write_table(("schedule", "change"), rows)
+        if since is not None:
+            self.stdout.write(f"Scheduling starts at {format_local(since)}.")
+        changed = pluralize(len(rows), "schedule")
+        self.stdout.write(f"{changed} changed, {synced.unchanged} unchanged (approach: {approach}).")
         return False
-
-
-def _as_dict(synced: ScheduleSync) -> dict[str, object]:
-    return {
-        "created": list(synced.created),
-        "updated": dict(synced.updated),
-        "removed": list(synced.removed),
-        "unchanged": synced.unchanged,
-    }
-
-
-def _rows(synced: ScheduleSync) -> list[tuple[str, str]]:
-    return [
-        *((name, "created") for name in synced.created),
-        *((name, f"updated: {said}") for name, said in synced.updated.items()),
-        *((name, "removed") for name in synced.removed),
-    ]

@@ -1,1 +1,1 @@
-"""Processes that all tick at once, by a clock that runs ahead, and what is examined after them."""
+"""Processes that all tick at once by a fast clock, and the examination of their results."""

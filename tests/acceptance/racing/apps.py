@@ -17,7 +17,7 @@ class RacingConfig(AppConfig):
 
     def ready(self) -> None:
         from report_orchestrator import tasks
-        from report_orchestrator.adapters.database import DatabaseClock
+        from report_orchestrator.adapters.database_clock import DatabaseClock
 
         began = datetime.fromtimestamp(float(os.environ["RACE_BEGAN"]), UTC)
         speed = float(os.environ["RACE_SPEED"])
@@ -27,7 +27,7 @@ class RacingConfig(AppConfig):
             return began + (steady(clock) - began) * speed
 
         def leave_alone(run_id: int | None = None) -> int:
-            """What is raced for is who opens a run, not who works on it."""
+            """Do nothing: the race is about opening runs, not about running them."""
             return 0
 
         DatabaseClock.__call__ = ahead  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""Run inside a place's processes: who ticks, who edits, and the starting gun."""
+"""Run in the environment's processes: tick, edit, and start the race."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import Literal
 from django.utils import timezone
 
 from report_orchestrator import tasks
-from report_orchestrator.adapters.database import database_clock
-from report_orchestrator.adapters.django_q import send
+from report_orchestrator.adapters.database_clock import database_clock
+from report_orchestrator.adapters.queue.django_q import send
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportRun, ReportSchedule
-from report_orchestrator.services.discovery import discover
-from report_orchestrator.services.reconciling import sync_schedules
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.testing import make_runtime
+from report_orchestrator.wiring import get_ports, get_runtime
 from tests.host.api.models import Event, EventGroup, GeoEvent, Report
 
 APPROACHES: tuple[Literal["sensor", "schedule", "pipeline"], ...] = ("sensor", "schedule", "pipeline")
@@ -29,30 +30,30 @@ SEED = 20260701
 
 
 def populate(name: str, count: int, cron: str) -> int:
-    """So many reports of one cron, discovered."""
+    """Create this many reports with one cron, and discover them."""
     event = Event.objects.first() or GeoEvent.objects.create(name="Florida", country="US", area="FL")
     group, _created = EventGroup.objects.get_or_create(name="race")
     group.events.add(event)
     Report.objects.bulk_create(
         [Report(name=f"{name} {number}", peril="WS", cron=cron, event_group=group) for number in range(count)]
     )
-    return len(discover(ports=get_ports()).changes)
+    return len(discover(runtime=get_runtime()).changes)
 
 
 def reports_called(name: str) -> list[int]:
-    """Our rows' primary keys."""
-    return list(
-        ReportSchedule.objects.filter(name__startswith=name).order_by("pk").values_list("pk", flat=True)
-    )
+    """Return the primary keys of our rows."""
+    return list(ReportSchedule.objects.filter(name__startswith=name).order_by("pk").values_list("pk", flat=True))
 
 
 def quarters_of_an_hour_ago() -> str:
-    """A cron with four times, all of them within the hour that began two hours ago, and none for a day."""
+    """Return a cron with four times, all within the hour that began two hours ago, and no others for a day."""
     return f"0,15,30,45 {(database_clock() - timedelta(hours=2)).hour} * * *"
 
 
 def race(approach: str, stop: str) -> dict[str, int]:
-    """Ticks as one approach does, without a pause, until the file is there. Returns what it opened, in how many rounds."""
+    """Tick as one approach does, without a pause, until the file exists. Return the number of opened runs and of
+    rounds.
+    """
     tick = {"sensor": tasks.cron_sensor, "schedule": tasks.decide_window, "pipeline": _each_report}[approach]
     opened = rounds = 0
     while not Path(stop).exists():
@@ -63,13 +64,13 @@ def race(approach: str, stop: str) -> dict[str, int]:
 
 
 def _each_report() -> int:
-    """What Django-Q's scheduler does for the lines whose time has come."""
+    """Act as Django-Q's scheduler does for lines that are due."""
     due = ReportSchedule.objects.filter(next_run_at__lte=database_clock())
     return sum(tasks.run_report(pk) for pk in due.values_list("pk", flat=True)[:20])
 
 
 def await_racers(stop: str) -> None:
-    """Waits until each has made its first round."""
+    """Wait until each has finished its first round."""
     deadline = time.monotonic() + 30
     while not all(Path(f"{stop}-{approach}").exists() for approach in APPROACHES):
         assert time.monotonic() < deadline, "the racers did not start"
@@ -77,15 +78,13 @@ def await_racers(stop: str) -> None:
 
 
 def fire(name: str, volleys: int, stop: str) -> dict[str, int]:
-    """Makes the reports due, some more with each volley, and sends the clusters messages of all three approaches for them."""
+    """Make the reports due, more with each round, and send messages of all three approaches to the clusters."""
     await_racers(stop)
     keys = reports_called(name)
     since = _begin_of_its_hour(ReportSchedule.objects.get(pk=keys[0]))
     for volley in range(volleys):
         some = keys[volley::volleys]
-        ReportSchedule.objects.filter(pk__in=some).update(
-            decided_until=since - timedelta(seconds=1), next_run_at=since
-        )
+        ReportSchedule.objects.filter(pk__in=some).update(decided_until=since - timedelta(seconds=1), next_run_at=since)
         for pk in some:
             send("report_orchestrator.tasks.run_report", pk)
         send("report_orchestrator.tasks.cron_sensor")
@@ -100,7 +99,7 @@ def _begin_of_its_hour(schedule: ReportSchedule) -> datetime:
 
 
 def settled(name: str) -> dict[str, int]:
-    """Waits until nothing with this name is due, and counts what came of it."""
+    """Wait until nothing with this name is due, and count the outcomes."""
     deadline = time.monotonic() + 20
     due = ReportSchedule.objects.filter(name__startswith=name)
     while due.filter(next_run_at__lte=database_clock()).exists():
@@ -110,15 +109,15 @@ def settled(name: str) -> dict[str, int]:
 
 
 def counts(name: str) -> dict[str, int]:
-    """Runs and recorded skips of the reports with this name, by status."""
+    """Return the runs and recorded skips of the reports with this name, by status."""
     runs = ReportRun.objects.filter(report_name__startswith=name)
     return dict(Counter(runs.values_list("status", flat=True)))
 
 
 def edit(name: str, edits: int, decisions: int, stop: str) -> dict[str, int]:
-    """Changes crons all the while, by `save()` and `QuerySet.update()`; discovers, and switches the approach, now and then.
+    """Change crons continuously by `save()` and `QuerySet.update()`; discover and switch the approach now and then.
 
-    Goes on for so many edits at least, and until so many times have been decided.
+    Ends after this many edits and decided times.
     """
     await_racers(stop)
     chance = random.Random(SEED)
@@ -128,17 +127,15 @@ def edit(name: str, edits: int, decisions: int, stop: str) -> dict[str, int]:
     for number in itertools.count(1):
         _change(chance.choice(reports), chance, ends)
         if number % 20 == 0:
-            discover(ports=get_ports())
+            discover(runtime=get_runtime())
             ends["discovered"] += 1
         if number % 15 == 0:
             approach = replace(get_settings(), scheduling_approach=chance.choice(APPROACHES))
-            sync_schedules(ports=get_ports(), settings=approach)
+            sync_schedules(runtime=make_runtime(get_ports(), approach))
             ends["switched"] += 1
         if number >= edits and sum(counts(name).values()) > decisions:
             break
-        assert time.monotonic() < deadline, (
-            f"the race was too short to prove anything: {ends}, {counts(name)}"
-        )
+        assert time.monotonic() < deadline, f"the race was too short to prove anything: {ends}, {counts(name)}"
     return ends
 
 

@@ -1,6 +1,6 @@
-"""Run inside a place after a race: every decision held against the cron that was in force, by an independent reading of crons.
+"""Run after a race: compare every decision with the cron in force, by an independent reading of crons.
 
-A cron is in force for the times in (noticed, noticed of the next one], by the history of changes.
+A cron is in force for the times in (detected, detected of the next one], by the history of changes.
 """
 
 from __future__ import annotations
@@ -14,26 +14,24 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
-from report_orchestrator.services.discovery import discover
-from report_orchestrator.wiring import get_ports
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.wiring import get_runtime
 from tests.host.api.models import Report
 
 CHANGES = ("new", "retimed")
 
 
 def doubled() -> int:
-    """How many times of a report have more than one row."""
+    """Return the number of occurrences with more than one row."""
     times = ReportRun.objects.values("schedule", "scheduled_for").annotate(rows=Count("pk"))
     return times.filter(rows__gt=1).count()
 
 
 def unexplained(name: str) -> dict[str, list[str]]:
-    """Times that were decided and should not have been, times that should have been and were not, and crons out of step."""
-    discover(ports=get_ports())
+    """Return times decided wrongly, times missed, and crons out of step."""
+    discover(runtime=get_runtime())
     with transaction.atomic():  # the clusters tick on: nothing is decided while it is examined
-        return _held_against_the_history(
-            ReportSchedule.objects.select_for_update().filter(name__startswith=name)
-        )
+        return _held_against_the_history(ReportSchedule.objects.select_for_update().filter(name__startswith=name))
 
 
 def _held_against_the_history(schedules: QuerySet[ReportSchedule]) -> dict[str, list[str]]:

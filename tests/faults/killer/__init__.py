@@ -1,1 +1,1 @@
-"""An app that the fault tests install beside the product: it kills its own process at named points, once each."""
+"""An app for the fault tests: it kills its own process at named points, once each."""

@@ -21,17 +21,17 @@ from django.apps import AppConfig
 
 
 class KillerConfig(AppConfig):
-    """Wraps the steps when it is told to by the environment."""
+    """Wrap the steps if the environment variables require it."""
 
     name = "tests.faults.killer"
     label = "killer"
 
     def ready(self) -> None:
-        """Puts the kill points in."""
+        """Install the kill points."""
         if "KILL_PLAN" not in os.environ:
             return
         from report_orchestrator import signals
-        from report_orchestrator.services import pipeline
+        from report_orchestrator.services.running import steps as pipeline
 
         for step, function in list(pipeline.STEPS.items()):
             pipeline.STEPS[step] = deadly(step.value, function)  # type: ignore[index]  # a dict, for tests
@@ -39,7 +39,7 @@ class KillerConfig(AppConfig):
 
 
 def deadly(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The step, with a death before and one inside."""
+    """Return the step with a kill point before it and one inside."""
 
     def perform(run: Any, context: Any) -> Any:
         die_at(f"before:{step}", run.report_name)
@@ -53,14 +53,14 @@ def deadly(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def die_after(*, event: str, fields: dict[str, Any], **_kwargs: Any) -> None:
-    """Dies right after the commit of a step."""
+    """Kill the process right after the commit of a step."""
     if event in {"step_completed", "run_succeeded"}:
         name = fields["report"].partition(" (")[2].removesuffix(")")
         die_at(f"after:{fields['step']}", name)
 
 
 def die_if_poison(step: str, report_name: str) -> None:
-    """SIGKILL every time, each death counted by a mark of its own."""
+    """Kill the process every time, with a numbered mark for each."""
     plan = json.loads(Path(os.environ["KILL_PLAN"]).read_text())
     if plan.get(report_name) != f"always:{step}":
         return
@@ -70,7 +70,7 @@ def die_if_poison(step: str, report_name: str) -> None:
 
 
 def stay_if_held(step: str, report_name: str) -> None:
-    """Waits for the file `go`, having left a mark."""
+    """Leave a mark and wait for the file `go`."""
     plan = json.loads(Path(os.environ["KILL_PLAN"]).read_text())
     if plan.get(report_name) != f"hold:{step}":
         return
@@ -81,7 +81,7 @@ def stay_if_held(step: str, report_name: str) -> None:
 
 
 def die_at(point: str, report_name: str) -> None:
-    """SIGKILL to this very process, if the plan says so and it has not happened yet."""
+    """Kill this process if the plan requires it and the point has not fired yet."""
     plan = json.loads(Path(os.environ["KILL_PLAN"]).read_text())
     if plan.get(report_name) != point:
         return

@@ -36,10 +36,7 @@ class ReportAdmin(ReportRunsMixin, HostAdmin[Report]):
     actions = ("let_run", "keep_from_running")
     fieldsets = (
         (None, {"fields": ("name", "peril", "event_group", "cron", "priority", "is_valid")}),
-        (
-            "Losses",
-            {"fields": ("dr", "cob", "loss_perspective", "is_apply_calibration", "is_apply_inflation")},
-        ),
+        ("Losses", {"fields": ("dr", "cob", "loss_perspective", "is_apply_calibration", "is_apply_inflation")}),
         (
             "Locations",
             {
@@ -56,15 +53,7 @@ class ReportAdmin(ReportRunsMixin, HostAdmin[Report]):
         ),
         (
             "Computation",
-            {
-                "fields": (
-                    "ncores",
-                    "gross_node_id",
-                    "net_node_id",
-                    "rollup_context_id",
-                    "is_tag_outwards_ptns",
-                )
-            },
+            {"fields": ("ncores", "gross_node_id", "net_node_id", "rollup_context_id", "is_tag_outwards_ptns")},
         ),
         ("History", {"fields": ("created", "updated")}),
     )

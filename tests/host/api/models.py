@@ -1,4 +1,4 @@
-"""The host's own tables: what a report is, where it looks, and the jobs that were run for it."""
+"""The host's own tables: reports, their events, and the jobs that were run for them."""
 
 from __future__ import annotations
 

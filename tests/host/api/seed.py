@@ -12,9 +12,7 @@ from typing import Literal
 from .models import LossPerspective, Peril, Priority
 
 Fate = Literal["active", "disabled", "unscheduled", "quarantined"]
-Problem = Literal[
-    "no_event_group", "empty_event_group", "mixed_event_types", "unknown_event_type", "invalid_cron"
-]
+Problem = Literal["no_event_group", "empty_event_group", "mixed_event_types", "unknown_event_type", "invalid_cron"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class GroupSeed:
 
 @dataclass(frozen=True, slots=True)
 class ReportSeed:
-    """A report, and what should become of it: `problem` says why a quarantined one cannot run."""
+    """A report and its expected state: `problem` is the reason why a quarantined one cannot run."""
 
     name: str
     peril: Peril
@@ -83,26 +81,13 @@ class ModifierSeed:
     reports: tuple[str, ...]
 
 
-LOW, NORMAL, ABOVE, HIGH = (
-    Priority.BELOW_NORMAL,
-    Priority.NORMAL,
-    Priority.ABOVE_NORMAL,
-    Priority.HIGH,
-)
+LOW, NORMAL, ABOVE, HIGH = (Priority.BELOW_NORMAL, Priority.NORMAL, Priority.ABOVE_NORMAL, Priority.HIGH)
 GROUND_UP, NET = LossPerspective.GROUND_UP, LossPerspective.NET
-WS, EQ, FL, TR, WF = (
-    Peril.WINDSTORM,
-    Peril.EARTHQUAKE,
-    Peril.FLOOD,
-    Peril.TERRORISM,
-    Peril.WILDFIRE,
-)
+WS, EQ, FL, TR, WF = (Peril.WINDSTORM, Peril.EARTHQUAKE, Peril.FLOOD, Peril.TERRORISM, Peril.WILDFIRE)
 CS, WT, TS, VO = Peril.CONVECTIVE_STORM, Peril.WINTER_STORM, Peril.TSUNAMI, Peril.VOLCANO
 
 RING_GROUPS = (
-    GroupSeed(
-        "Canary Wharf blast", "United Kingdom", (RingSeed("One Canada Square", 51.5049, -0.0195, 0.4),)
-    ),
+    GroupSeed("Canary Wharf blast", "United Kingdom", (RingSeed("One Canada Square", 51.5049, -0.0195, 0.4),)),
     GroupSeed(
         "Manhattan landmarks",
         "United States",
@@ -214,11 +199,7 @@ GEO_GROUPS = (
     GroupSeed(
         "Tornado Alley",
         "United States",
-        (
-            GeoSeed("Oklahoma", "US", "OK"),
-            GeoSeed("Kansas", "US", "KS"),
-            GeoSeed("North Texas", "US", "TX", "Dallas"),
-        ),
+        (GeoSeed("Oklahoma", "US", "OK"), GeoSeed("Kansas", "US", "KS"), GeoSeed("North Texas", "US", "TX", "Dallas")),
     ),
     GroupSeed("New Zealand", "Oceania", (GeoSeed("New Zealand, all regions", "NZ"),)),
 )
@@ -228,10 +209,7 @@ BROKEN_GROUPS = (
     GroupSeed(
         "Istanbul, imported twice",
         "Türkiye",
-        (
-            RingSeed("Istanbul, Levent", 41.0820, 29.0100, 2.0),
-            BoxSeed("Marmara fault", 40.6, 41.1, 27.0, 30.0),
-        ),
+        (RingSeed("Istanbul, Levent", 41.0820, 29.0100, 2.0), BoxSeed("Marmara fault", 40.6, 41.1, 27.0, 30.0)),
     ),
     GroupSeed("Legacy cyber aggregation", "Worldwide", (BareSeed("Cloud provider outage"),)),
 )
@@ -243,12 +221,8 @@ RING_REPORTS = (
     ReportSeed("Terrorism accumulation Canary Wharf", TR, "Canary Wharf blast", "*/5 * * * *", HIGH),
     ReportSeed("Terrorism accumulation Europe", TR, "European capitals", "0 * * * *", ABOVE),
     ReportSeed("Terrorism office hours Europe", TR, "European capitals", "*/20 7-19 * * 1-5"),
-    ReportSeed(
-        "Terrorism net position Manhattan", TR, "Manhattan landmarks", "0 6,12,18 * * *", loss_perspective=NET
-    ),
-    ReportSeed(
-        "Terrorism workers compensation", TR, "Manhattan landmarks", "0 7 * * MON-FRI", cob="Casualty"
-    ),
+    ReportSeed("Terrorism net position Manhattan", TR, "Manhattan landmarks", "0 6,12,18 * * *", loss_perspective=NET),
+    ReportSeed("Terrorism workers compensation", TR, "Manhattan landmarks", "0 7 * * MON-FRI", cob="Casualty"),
     ReportSeed("Terrorism fine art London", TR, "Canary Wharf blast", "0 5 * * SUN", LOW, "Specie"),
     ReportSeed("Terrorism pool return Europe", TR, "European capitals", "0 3 1 1,4,7,10 *"),
     ReportSeed("Volcano ash Pacific Rim", VO, "Pacific volcanoes", "0 4 1,15 * *", LOW),
@@ -256,48 +230,32 @@ RING_REPORTS = (
 )
 
 BOX_REPORTS = (
-    ReportSeed(
-        "Hurricane watch Gulf platforms", WS, "Gulf of Mexico platforms", "*/2 * * * *", HIGH, "Energy"
-    ),
+    ReportSeed("Hurricane watch Gulf platforms", WS, "Gulf of Mexico platforms", "*/2 * * * *", HIGH, "Energy"),
     ReportSeed("Windstorm offshore energy", WS, "Gulf of Mexico platforms", "7 */2 * * *", ABOVE, "Energy"),
-    ReportSeed(
-        "Windstorm hurricane season", WS, "Gulf of Mexico platforms", "30 6 1 JUN-NOV *", ABOVE, "Energy"
-    ),
+    ReportSeed("Windstorm hurricane season", WS, "Gulf of Mexico platforms", "30 6 1 JUN-NOV *", ABOVE, "Energy"),
     ReportSeed("Wildfire watch California", WF, "California fire corridors", "*/10 * * * *", HIGH),
-    ReportSeed(
-        "Wildfire homeowners California", WF, "California fire corridors", "15 23 * * *", cob="Homeowners"
-    ),
+    ReportSeed("Wildfire homeowners California", WF, "California fire corridors", "15 23 * * *", cob="Homeowners"),
     ReportSeed("Wildfire weekend California", WF, "California fire corridors", "0 9 * * sat,sun"),
     ReportSeed("Flood storm surge North Sea", FL, "North Sea surge", "0,30 * * * *", ABOVE),
     ReportSeed("Flood month end North Sea", FL, "North Sea surge", "0 22 L * *", loss_perspective=NET),
     ReportSeed("Earthquake accumulation Japan", EQ, "Japan subduction zones", "30 2 * * *", ABOVE),
-    ReportSeed(
-        "Earthquake board pack Japan", EQ, "Japan subduction zones", "0 3 1 */3 *", loss_perspective=NET
-    ),
+    ReportSeed("Earthquake board pack Japan", EQ, "Japan subduction zones", "0 3 1 */3 *", loss_perspective=NET),
     ReportSeed("Tsunami ports Japan", TS, "Japan subduction zones", "0 5 * * 1", cob="Marine"),
 )
 
 GEO_REPORTS = (
     ReportSeed("Windstorm accumulation", WS, "Florida coastal counties", "* * * * *", ABOVE),
     ReportSeed(
-        "Windstorm ground-up Florida",
-        WS,
-        "Florida coastal counties",
-        "0 8-18 * * *",
-        loss_perspective=GROUND_UP,
+        "Windstorm ground-up Florida", WS, "Florida coastal counties", "0 8-18 * * *", loss_perspective=GROUND_UP
     ),
     ReportSeed("Windstorm closing bell Florida", WS, "Florida coastal counties", "45 17 * * 1-5"),
     ReportSeed("Windstorm annual renewal Florida", WS, "Florida coastal counties", "0 0 1 JAN *", HIGH),
     ReportSeed("Flood accumulation Central Europe", FL, "Central European rivers", "3-59/15 * * * *"),
-    ReportSeed(
-        "Winter storm Central Europe", WT, "Central European rivers", "0 6 * * *", loss_perspective=GROUND_UP
-    ),
+    ReportSeed("Winter storm Central Europe", WT, "Central European rivers", "0 6 * * *", loss_perspective=GROUND_UP),
     ReportSeed("Convective storm Tornado Alley", CS, "Tornado Alley", "0 6 * * 1#1", cob="Motor"),
     ReportSeed("Convective storm Friday and the 13th", CS, "Tornado Alley", "0 0 13 * 5", LOW, "Motor"),
     ReportSeed("Earthquake month start New Zealand", EQ, "New Zealand", "0 4 1 * *"),
-    ReportSeed(
-        "O'Brien's \"Gulf & Pacific\" cargo 🌊 <net>", TS, "New Zealand", "*/3 * * * *", NORMAL, "Marine", NET
-    ),
+    ReportSeed("O'Brien's \"Gulf & Pacific\" cargo 🌊 <net>", TS, "New Zealand", "*/3 * * * *", NORMAL, "Marine", NET),
 )
 
 UNSCHEDULED_REPORTS = (
@@ -306,9 +264,7 @@ UNSCHEDULED_REPORTS = (
 )
 
 DISABLED_REPORTS = (
-    ReportSeed(
-        "Windstorm retired treaty", WS, "Tornado Alley", "0 6 * * *", is_valid=False, expected="disabled"
-    ),
+    ReportSeed("Windstorm retired treaty", WS, "Tornado Alley", "0 6 * * *", is_valid=False, expected="disabled"),
 )
 
 
@@ -325,14 +281,10 @@ QUARANTINED_REPORTS = (
     quarantined("Flood on the 31st of February", FL, "North Sea surge", "0 0 31 2 *", "invalid_cron"),
 )
 
-REPORTS = (
-    RING_REPORTS + BOX_REPORTS + GEO_REPORTS + UNSCHEDULED_REPORTS + DISABLED_REPORTS + QUARANTINED_REPORTS
-)
+REPORTS = RING_REPORTS + BOX_REPORTS + GEO_REPORTS + UNSCHEDULED_REPORTS + DISABLED_REPORTS + QUARANTINED_REPORTS
 
 MODIFIERS = (
-    ModifierSeed(
-        date(2026, 7, 1), date(2026, 7, 1), ("Windstorm accumulation", "Earthquake accumulation Japan")
-    ),
+    ModifierSeed(date(2026, 7, 1), date(2026, 7, 1), ("Windstorm accumulation", "Earthquake accumulation Japan")),
     # Made by a person: a half-year closing at the rates of the last trading day.
     ModifierSeed(date(2026, 7, 5), date(2026, 7, 3), ("Windstorm accumulation", "Flood month end North Sea")),
 )

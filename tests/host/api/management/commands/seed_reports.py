@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, DjangoHelpFormatter
 from django.db import router, transaction
 
-from tests.host.api.models import (
-    BoxEvent,
-    Event,
-    EventGroup,
-    GeoEvent,
-    Job,
-    Report,
-    ReportModifier,
-    RingEvent,
-)
+from tests.host.api.models import BoxEvent, Event, EventGroup, GeoEvent, Job, Report, ReportModifier, RingEvent
 from tests.host.api.seed import (
     EVENT_GROUPS,
     MODIFIERS,
@@ -65,9 +56,7 @@ class Command(BaseCommand):
     help = "Fills the reports' database with forty reports, their event groups and two modifiers."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, epilog=EPILOG, formatter_class=HelpFormatter, **kwargs
-        )
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, formatter_class=HelpFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -102,9 +91,7 @@ class Command(BaseCommand):
 
     def seed_event(self, seed: EventSeed, zone: str) -> Event:
         model = EVENT_MODELS[type(seed)]
-        event, is_new = model._default_manager.get_or_create(
-            name=seed.name, defaults={**asdict(seed), "zone": zone}
-        )
+        event, is_new = model._default_manager.get_or_create(name=seed.name, defaults={**asdict(seed), "zone": zone})
         self.count(model, is_new=is_new)
         return event
 

@@ -1,0 +1,248 @@
+"""Append results to a Delta table under `Tables/`, in a folder or in OneLake; each run's rows are there once, or not
+at all.
+
+A run's rows are one commit with the run's reference as its application transaction. Delta Lake refuses a second
+commit with the same reference, even from concurrent writers. Source:
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
+"""
+
+import queue
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from datetime import date, datetime
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from report_orchestrator.adapters.background_thread import HEARTBEAT_SECONDS, run_in_thread, wait_for, with_heartbeat
+from report_orchestrator.adapters.delta.rows import LONGEST_ERROR, UnfitError, batches, schema_of, shape_of
+from report_orchestrator.adapters.masked_errors import without_live_causes
+from report_orchestrator.conf import load_settings
+from report_orchestrator.domain.error_codes import ErrorCode
+from report_orchestrator.exceptions import ConfigurationError, TransientError
+from report_orchestrator.ports import AppendResult
+
+READ_AHEAD = 2
+"""Batches buffered between the parser and the writer."""
+_FORBIDDEN = re.compile(r"403 Forbidden|lacked the necessary privileges")
+"""The two ways in which delta-rs reports a 403. A 401 is transient: each attempt uses a new token."""
+_DECORATION = re.compile(r"\x1b\[[0-9;]*+m|\u21b3")
+"""Colours and the signs of a tree in delta-rs's messages."""
+WRITTEN = 1
+"""The version of a run's transaction; each run has only one."""
+
+StorageOptions = Callable[[], Mapping[str, str]]
+_TYPES: Mapping[type, pa.DataType] = {str: pa.string(), date: pa.date32(), datetime: pa.timestamp("us", tz="UTC")}
+
+
+class DeltaResults:
+    """A `ResultTable` at an address. `options` is called at each use, as tokens expire."""
+
+    def __init__(self, address: str, options: StorageOptions = dict) -> None:
+        self._address = address
+        self._options = options
+
+    def append(
+        self,
+        run: str,
+        columns: Mapping[str, str | date | datetime],
+        read: Callable[[], Iterable[bytes]],
+        heartbeat: Callable[[], None],
+    ) -> AppendResult:
+        """Append a result's rows in batches, each with the run's columns. Reads the result twice; a few batches are
+        in memory at a time.
+
+        Raises:
+            TransientError: worth another attempt, which cannot double the rows.
+            ConfigurationError: the table cannot be reached.
+        """
+        constants = {name: pa.scalar(value, type=_TYPES[type(value)]) for name, value in columns.items()}
+        table = self._open(heartbeat)
+        if _has(table, run):
+            return AppendResult(location=self._address)
+        try:
+            return self._append_to(table, run, constants, read, heartbeat)
+        except UnfitError as unfit:
+            return AppendResult(location=self._address, note=f"Not appended to the table: {unfit}.")
+
+    def _append_to(
+        self,
+        table: DeltaTable | None,
+        run: str,
+        constants: Mapping[str, pa.Scalar],
+        read: Callable[[], Iterable[bytes]],
+        heartbeat: Callable[[], None],
+    ) -> AppendResult:
+        shape = shape_of(with_heartbeat(iter(read()), heartbeat), _schema(table), constants)
+        if not shape.rows:
+            return AppendResult(location=self._address, rows=0)
+        table = table or self._create(schema_of(shape, constants), heartbeat)
+        if _has(table, run):
+            return AppendResult(location=self._address)
+        self._commit(
+            table,
+            run,
+            batches(with_heartbeat(iter(read()), heartbeat), shape, constants),
+            schema_of(shape, constants),
+            heartbeat,
+        )
+        return AppendResult(location=self._address, rows=shape.rows)
+
+    def _commit(
+        self,
+        table: DeltaTable,
+        run: str,
+        rows: Iterator[pa.RecordBatch],
+        schema: pa.Schema,
+        heartbeat: Callable[[], None],
+    ) -> None:
+        """Commit once; Delta Lake refuses it if the same run was committed after `table` was opened."""
+
+        def write(reader: pa.RecordBatchReader) -> None:
+            write_deltalake(
+                table,
+                reader,
+                mode="append",
+                schema_mode="merge",
+                commit_properties=CommitProperties(app_transactions=[Transaction(run, WRITTEN)]),
+            )
+
+        try:
+            with _plain_errors(self._address):
+                _write_in_background(rows, schema, write, heartbeat)
+        except TransientError:
+            if not _has(self._open(heartbeat), run):
+                raise
+
+    def _open(self, heartbeat: Callable[[], None]) -> DeltaTable | None:
+        """Open the table in a thread: it reads the whole log since the last checkpoint."""
+        with _plain_errors(self._address):
+            opening = run_in_thread(
+                lambda: DeltaTable(self._address, storage_options=dict(self._options())), "delta-table"
+            )
+            try:
+                return wait_for(opening, heartbeat)
+            except TableNotFoundError:
+                return None
+
+    def _create(self, schema: pa.Schema, heartbeat: Callable[[], None]) -> DeltaTable:
+        """Create the table, or open the one that another worker has just created."""
+        try:
+            with _plain_errors(self._address):
+                DeltaTable.create(
+                    self._address,
+                    schema,
+                    mode="ignore",
+                    storage_options=dict(self._options()),
+                    # Tried again, it would become the second version of another's table, and replace its columns.
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
+        except TransientError:
+            if self._open(heartbeat) is None:
+                raise
+        table = self._open(heartbeat)
+        if table is None:
+            raise TransientError(f"The table {self._address} was created but cannot be found.", code=ErrorCode.TABLE)
+        return table
+
+
+def _has(table: DeltaTable | None, run: str) -> bool:
+    return table is not None and table.transaction_version(run) is not None
+
+
+def _schema(table: DeltaTable | None) -> pa.Schema:
+    return pa.schema([]) if table is None else pa.schema(table.schema().to_arrow())
+
+
+class _AbandonedError(Exception):
+    """Ends the writer after its reader has failed."""
+
+
+def _write_in_background(
+    rows: Iterator[pa.RecordBatch],
+    schema: pa.Schema,
+    write: Callable[[pa.RecordBatchReader], None],
+    heartbeat: Callable[[], None],
+) -> None:
+    """Write in a background thread; read in the calling one, which owns the lease, the connection and the signals."""
+    waiting: queue.Queue[pa.RecordBatch | Exception | None] = queue.Queue(READ_AHEAD)
+
+    def arriving() -> Iterator[pa.RecordBatch]:
+        while (batch := waiting.get()) is not None:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+    reader = pa.RecordBatchReader.from_batches(schema, arriving())
+    written = run_in_thread(lambda: write(reader), "delta-table")
+    try:
+        for batch in rows:
+            _hand_over(waiting, batch, written, heartbeat)
+            if written.done():  # it failed
+                break
+        _hand_over(waiting, None, written, heartbeat)
+        wait_for(written, heartbeat)
+    except Exception:
+        _hand_over(waiting, _AbandonedError(), written, lambda: None)
+        wait([written])
+        raise
+    except BaseException:
+        # A worker that is being ended does not wait for a lake that may be silent.
+        with suppress(queue.Full):
+            waiting.put_nowait(_AbandonedError())
+        raise
+
+
+def _hand_over(
+    waiting: queue.Queue[pa.RecordBatch | Exception | None],
+    item: pa.RecordBatch | Exception | None,
+    written: Future[None],
+    heartbeat: Callable[[], None],
+) -> None:
+    """Wait until the writer has room, unless it has ended."""
+    while not written.done():
+        try:
+            return waiting.put(item, timeout=HEARTBEAT_SECONDS)
+        except queue.Full:
+            heartbeat()
+    return None
+
+
+@contextmanager
+def _plain_errors(address: str) -> Iterator[None]:
+    """Translate the library's errors, whose tracebacks lead to the token in the options."""
+    with without_live_causes(load_settings()[0]), _translated(address):
+        yield
+
+
+@contextmanager
+def _translated(address: str) -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError as error:
+        raise TransientError(
+            f"Another writer changed the table {address} at the same time.", code=ErrorCode.TABLE_CONFLICT
+        ) from error
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"No permission to write the table {address}: {_describe_error(error)}. Grant it to the worker, then retry the run."
+        ) from error
+    except (DeltaError, OSError) as error:
+        if _FORBIDDEN.search(str(error)):
+            raise ConfigurationError(
+                f"Access to the table {address} was denied: {_describe_error(error)}. Give the identity that writes "
+                "results a write role in the workspace of FABRIC_WORKSPACE_ID, or set RESULT_TABLES to "
+                "false; then retry the run."
+            ) from error
+        raise TransientError(
+            f"The table {address} cannot be written: {_describe_error(error)}.", code=ErrorCode.TABLE
+        ) from error
+
+
+def _describe_error(error: Exception) -> str:
+    """Return the library's message on one line, without colours and tree characters."""
+    plain = _DECORATION.sub("", str(error)[:LONGEST_ERROR])
+    return " ".join(plain.split())[:300].rstrip(".")

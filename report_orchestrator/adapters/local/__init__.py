@@ -1,0 +1,6 @@
+"""Results in a local folder.
+
+store            the `ResultStore`: write, read, sweep
+atomic_rename    give a file its final name without replacing another
+probe            the doctor's check of the folder
+"""

@@ -1,0 +1,58 @@
+"""Mask secrets in a library's errors and log lines, which may quote a response that quotes a secret."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.exceptions import OrchestratorError
+from report_orchestrator.masking import masked
+
+
+class VendorError(Exception):
+    """A library's error as masked text with its traceback; replaces the original as the cause of our error."""
+
+
+def masked_error(error: BaseException, settings: Settings) -> VendorError:
+    """Return the error in a form safe for printed tracebacks."""
+    return VendorError(masked("".join(traceback.format_exception(error)).strip(), settings.secrets))
+
+
+@contextmanager
+def without_live_causes(settings: Settings) -> Iterator[None]:
+    """Replace the causes of our errors by their masked text: a live one leads to requests, and those to keys and tokens."""
+    try:
+        yield
+    except OrchestratorError as error:
+        cause = error.__cause__ or error.__context__
+        if cause is not None and not isinstance(cause, VendorError):
+            error.__cause__ = masked_error(cause, settings)
+        error.__context__ = None
+        raise
+
+
+class MaskingFilter(logging.Filter):
+    """Masks secrets in a library's log lines, including tracebacks."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record in place; always passes it."""
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).strip()
+        record.msg, record.args = masked(text, self._settings.secrets), ()
+        record.exc_info = record.exc_text = None
+        return True
+
+
+def mask_logs(library: str, settings: Settings) -> None:
+    """Mask all later lines of the library's loggers. Each needs the filter, as child loggers do not inherit filters."""
+    for name in list(logging.root.manager.loggerDict):
+        if name == library or name.startswith(f"{library}."):
+            logger = logging.getLogger(name)
+            logger.filters[:] = [existing for existing in logger.filters if not isinstance(existing, MaskingFilter)]
+            logger.addFilter(MaskingFilter(settings))

@@ -1,0 +1,261 @@
+"""Use Django-Q2 only to wake workers: short messages, and schedule rows. The run table alone decides what runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from django.db import router, transaction
+from django.db.models import QuerySet
+from django_q.conf import Conf
+from django_q.models import Schedule, Task
+from django_q.status import Stat
+from django_q.tasks import async_task
+
+from report_orchestrator.adapters.database_clock import database_clock
+from report_orchestrator.adapters.queue.timestamps import queue_time
+from report_orchestrator.models import ReportRun, SharedState
+from report_orchestrator.models.shared_state import CLUSTER_PREFIX
+from report_orchestrator.ports import QueueSchedule, ScheduleSync
+
+TASKS = "report_orchestrator.tasks."
+WORK = f"{TASKS}work"
+BATCH = 1000
+
+LONGEST_CRON = 100
+"""Characters that the queue's column holds. A longer cron is replaced by our own next time or a minute's interval;
+the task decides by our rules anyway.
+"""
+DAY = 1440  # minutes
+
+CLOCKS_APART = timedelta(minutes=15)
+"""Greatest difference between the queue's clock and the database's. Zones differ by at least twice as much."""
+
+logger = logging.getLogger("report_orchestrator.queue")
+
+_COMPARED = (
+    "func",
+    "args",
+    "kwargs",
+    "hook",
+    "intended_date_kwarg",
+    "cluster",
+    "schedule_type",
+    "minutes",
+    "cron",
+    "repeats",
+)
+
+
+OPTIONS: Mapping[str, object] = {
+    "timeout": -1,  # our leases and time-outs bound the work
+    "ack_failure": True,  # a tick repeats the work; the message need not come again
+    "save": False,  # the run table is the history, and the host's successes are not displaced
+    "cached": False,
+    "sync": False,  # never work in a request or in the scheduler
+}
+"""Options of our messages, whatever `Q_CLUSTER` says for the host's own."""
+KEYWORDS = repr({"q_options": OPTIONS})
+"""The keyword arguments of our schedule rows."""
+KEYWORDS_OF_REPORT = repr({"q_options": {key: value for key, value in OPTIONS.items() if key != "save"}})
+"""Those of a report's own row, whose history `save_limit` keeps."""
+
+ALIVE_FOR = timedelta(seconds=30)
+"""A cluster that has reported within this time is alive."""
+
+
+class Broker(Protocol):
+    """The part of Django-Q's brokers that sending needs."""
+
+    list_key: str
+
+    def enqueue(self, package: str) -> object: ...
+
+
+def send(task: str, *args: int | str, name: str = "", group: str = "", broker: Broker | None = None) -> None:
+    """Put one message into the queue, or into this broker."""
+    options = {**OPTIONS, "task_name": name or None, "group": group or None, "broker": broker}
+    async_task(task, *args, q_options=options)
+
+
+def _message(run_id: int, group: str, broker: Broker | None) -> Callable[[], None]:
+    """A function rather than a partial: Django logs a failed robust callback by its `__qualname__`."""
+
+    def send_message() -> None:
+        send(WORK, run_id, name=f"run {run_id}", group=group, broker=broker)
+
+    return send_message
+
+
+class DjangoQ:
+    """A `TaskQueue` over Django-Q2's broker and its `Schedule` table."""
+
+    def __init__(self, broker: Broker | None = None) -> None:
+        """`broker` takes the messages in place of the broker that `Q_CLUSTER` names."""
+        self._broker = broker
+        self._is_silent = False
+
+    def notify(self, run_ids: Sequence[int], *, group: str = "") -> None:
+        """Send one message for each run after the commit. A failing broker costs only speed: the tick finds the runs."""
+        for run_id in run_ids:
+            transaction.on_commit(
+                _message(run_id, group, self._broker), using=router.db_for_write(ReportRun), robust=True
+            )
+
+    def sync_schedules(
+        self, wanted: Iterable[QueueSchedule], *, only: Collection[tuple[int | str, ...]] | None = None
+    ) -> ScheduleSync:
+        """Make our rows equal to the wanted ones, in bulk. Only differences are written; correct rows are not loaded."""
+        with transaction.atomic(using=router.db_for_write(Schedule)):
+            ours = Schedule.objects.filter(func__startswith=TASKS)
+            if only is not None:
+                ours = ours.filter(args__in=[repr(arguments) for arguments in only])
+            comparison = _Comparison.of(ours)
+            for row in wanted:
+                comparison.take(row)
+            return comparison.write()
+
+    def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
+        """Set a row's next time; without one it does not fire."""
+        named = Schedule.objects.filter(name=name, func__startswith=TASKS).values_list("pk", "name")
+        # MySQL also finds the names that differ in case: those of other reports.
+        keys = [pk for pk, found in named if found == name]
+        Schedule.objects.filter(pk__in=keys).update(next_run=queue_time(next_run_at))
+
+    def workers_alive(self) -> int | None:
+        """Return the number of workers of all clusters that reported lately; None if the database or the cache fails.
+
+        Our clusters report in the database, Django-Q's own in its cache. The failure is logged once, and again only after
+        a success.
+        """
+        try:
+            alive = _reported_workers() or sum(len(stat.workers) for stat in Stat.get_all())
+        except Exception as error:  # noqa: BLE001 - each broker and cache has errors of its own, without a common root
+            if not self._is_silent:
+                # Its name alone: the text may quote an address with its password.
+                logger.warning("workers could not be counted", extra={"error": type(error).__name__})
+            self._is_silent = True
+            return None
+        self._is_silent = False
+        return alive
+
+    def workers_configured(self) -> int:
+        """Return the workers of `Q_CLUSTER`, or Django-Q's default."""
+        return int(Conf.WORKERS)
+
+    def forget_failures(self, *, before: datetime, most: int) -> int:
+        """Remove failures of our own tasks only; the host's stay."""
+        ours = Task.objects.filter(func__startswith=TASKS, stopped__lt=queue_time(before))
+        keys = list(ours.values_list("pk", flat=True)[:most])
+        Task.objects.filter(pk__in=keys).delete()
+        return len(keys)
+
+
+def _reported_workers() -> int:
+    lately = database_clock() - ALIVE_FOR
+    clusters = SharedState.objects.filter(name__startswith=CLUSTER_PREFIX, marked_at__gte=lately)
+    return sum(int(detail.get("workers", 0)) for detail in clusters.values_list("detail", flat=True))
+
+
+def _columns(wanted: QueueSchedule) -> tuple[object, ...]:
+    """Return the values of `_COMPARED` for a wanted row."""
+    cron = wanted.cron if len(wanted.cron) <= LONGEST_CRON else ""
+    minutes = wanted.minutes or (DAY if wanted.pinned else 1)
+    arguments = repr(wanted.args) if wanted.args else None
+    kind = Schedule.CRON if cron else Schedule.MINUTES
+    keywords = KEYWORDS_OF_REPORT if wanted.args else KEYWORDS
+    return (wanted.task, arguments, keywords, None, None, None, kind, None if cron else minutes, cron or None, -1)
+
+
+_Row = tuple[int, tuple[object, ...], datetime | None]
+"""A row's primary key, its compared columns and its next time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Comparison:
+    """Compares existing rows with the wanted ones."""
+
+    rows: dict[str | None, _Row]
+    """By name; the rows left at the end are not wanted."""
+    removed: list[tuple[int, str]]
+    created: list[Schedule] = field(default_factory=list)
+    changed: dict[str, tuple[int, dict[str, object]]] = field(default_factory=dict)
+    differing: dict[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+
+    @classmethod
+    def of(cls, stored: QuerySet[Schedule]) -> _Comparison:
+        """Read the existing rows; of duplicate names the last one is kept."""
+        rows: dict[str | None, _Row] = {}
+        doubled: list[tuple[int, str]] = []
+        for pk, name, next_run, *columns in stored.order_by("pk").values_list("pk", "name", "next_run", *_COMPARED):
+            if name in rows:
+                doubled.append((rows[name][0], str(name)))
+            rows[name] = (pk, tuple(columns), next_run)
+        return cls(rows=rows, removed=doubled)
+
+    def take(self, wanted: QueueSchedule) -> None:
+        row = self.rows.pop(wanted.name, None)
+        columns, next_run = _columns(wanted), queue_time(wanted.next_run_at)
+        if row is None:
+            named = dict(zip(_COMPARED, columns, strict=True))
+            self.created.append(Schedule(name=wanted.name, next_run=next_run, **named))
+            return
+        pk, has, has_next = row
+        values: dict[str, object] = {}
+        differences: list[str] = []
+        if has != columns:
+            for column, was, value in zip(_COMPARED, has, columns, strict=True):
+                if was != value:
+                    values[column] = value
+                    differences.append(f"{column}: {was!r} -> {value!r}")
+        if (values or wanted.pinned or _sleeps_too_long(has_next, wanted)) and has_next != next_run:
+            values["next_run"] = next_run
+            differences.append(f"next_run: {has_next} -> {next_run}")
+        if values:
+            self.changed[wanted.name] = (pk, values)
+            self.differing[wanted.name] = "; ".join(differences)
+        else:
+            self.unchanged += 1
+
+    def write(self) -> ScheduleSync:
+        """Write the differences and return them."""
+        self.removed += [(pk, str(name)) for name, (pk, *_rest) in self.rows.items()]
+        for batch in _batches(self.removed):
+            Schedule.objects.filter(pk__in=[pk for pk, _name in batch]).delete()
+        Schedule.objects.bulk_create(self.created, batch_size=BATCH)
+        for some in _batches(list(self.changed.values())):
+            _update(dict(some))
+        return ScheduleSync(
+            created=tuple(row.name for row in self.created),
+            updated=self.differing,
+            removed=tuple(name for _pk, name in self.removed),
+            unchanged=self.unchanged,
+        )
+
+
+def _sleeps_too_long(next_run: datetime | None, row: QueueSchedule) -> bool:
+    """Return True if a row would fire later than it ever should: a clock was set back, or the host changed `USE_TZ`."""
+    if next_run is None or row.next_run_at is None:
+        return next_run is None
+    latest = queue_time(row.next_run_at + timedelta(minutes=row.minutes) + CLOCKS_APART)
+    return latest is not None and next_run > latest
+
+
+def _update(changes: Mapping[int, Mapping[str, object]]) -> None:
+    rows = Schedule.objects.in_bulk(list(changes))
+    for pk, row in rows.items():
+        for column, value in changes[pk].items():
+            setattr(row, column, value)
+    Schedule.objects.bulk_update(rows.values(), [*_COMPARED, "next_run"], batch_size=200)
+
+
+_T = TypeVar("_T")
+
+
+def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -1,0 +1,237 @@
+"""The actions on reports: run, pause, resume, backfill."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.admin.actions.base import ConfirmedRequest
+from report_orchestrator.admin.actions.forms import BackfillForm, RunForm
+from report_orchestrator.admin.actions.rows import RowAction
+from report_orchestrator.admin.ui.phrases import error_title
+from report_orchestrator.domain.error_codes import RefusalCode
+from report_orchestrator.exceptions import NotPossibleError
+from report_orchestrator.models import ReportSchedule, ScheduleState
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.scheduling.backfill import Days, Occurrence, open_backfill, plan_backfill
+from report_orchestrator.services.scheduling.create_runs import open_manual_run
+from report_orchestrator.services.scheduling.cron_zone import zone_or_default
+from report_orchestrator.services.scheduling.pausing import all_are_paused, pause, resume
+from report_orchestrator.wiring import get_ports
+
+BACKFILLED_AT_MOST = 1000
+"""Times of one report in one confirmation. The command has no such limit."""
+REPORTS_AT_MOST = 50
+"""Reports of one backfill, few enough to count their times beforehand."""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta.resolution
+
+
+class ReportAction(RowAction[ReportSchedule]):
+    """An action on reports of the present report model. Rows of a former model are history: their keys may mean other
+    reports now.
+    """
+
+    def refusal(self, schedule: ReportSchedule) -> str:
+        """Check the report's state, then its model."""
+        if schedule.state == ScheduleState.REMOVED:
+            return gettext("The report is no longer in the project.")
+        why = self.refusal_by_state(schedule)
+        if why or schedule.report_model == get_ports().reports.label:
+            return why
+        return gettext("The report belongs to “{model}”, which the setting REPORT_MODEL no longer names.").format(
+            model=schedule.report_model
+        )
+
+    def refusal_by_state(self, schedule: ReportSchedule) -> str:
+        """Return the reason why the state of a report that still exists forbids it; empty if it does not."""
+        raise NotImplementedError
+
+
+class Run(ReportAction):
+    """Run the report now."""
+
+    name = "run"
+    permission = "run_reports"
+    button = _("Run now")
+    submit = ngettext_lazy("Run {count} report now", "Run {count} reports now", "count")
+    consequence = _(
+        "Each report gets one run now, queued for the next free worker: the current report is submitted to Fireant"
+        " and its result is stored. Its scheduled times do not change."
+    )
+    done = _("Runs created: {count}.")
+    record = "Run manually"
+    form = RunForm
+
+    def refusal_by_state(self, schedule: ReportSchedule) -> str:
+        if schedule.state == ScheduleState.DISABLED:
+            return gettext("The report is disabled in the project. Enable it there first.")
+        return ""
+
+    def effect(self, schedule: ReportSchedule) -> str:
+        """Return the consequence if it differs from the usual one."""
+        if schedule.state == ScheduleState.QUARANTINED:
+            return gettext(
+                "has an invalid definition ({cause}), so this run may fail. Correct the report in the project first. "
+                "As recorded: {problem}"
+            ).format(cause=error_title(schedule.problem_code), problem=schedule.problem)
+        if schedule.paused_at:
+            return gettext("is paused: this run starts anyway")
+        return ""
+
+    def perform(self, schedule: ReportSchedule, confirmed: ConfirmedRequest) -> None:
+        """Open one run for each confirmation."""
+        open_manual_run(
+            schedule,
+            run_date=confirmed.answers["run_date"],
+            requested_by=confirmed.actor,
+            runtime=confirmed.runtime,
+            reason=confirmed.reason,
+            reference=_reference(confirmed.answers["token"], schedule, confirmed.actor),
+        )
+
+
+def _reference(token: UUID, schedule: ReportSchedule, actor: str) -> UUID:
+    """Return the run's reference, equal for every arrival of the same confirmation. It contains person and report, so
+    it cannot be forged.
+    """
+    return uuid5(NAMESPACE_URL, f"{token}/{schedule.pk}/{actor}")
+
+
+class Pause(ReportAction):
+    """Pause the report's scheduling."""
+
+    name = "pause"
+    permission = "pause_reports"
+    button = _("Pause")
+    submit = ngettext_lazy("Pause {count} report", "Pause {count} reports", "count")
+    consequence = _(
+        "No scheduled runs are created until someone resumes the reports. Runs in progress continue. On resuming, "
+        "the setting MISSED_RUNS selects which of the missed times run."
+    )
+    done = _("Reports paused: {count}.")
+    record = "Paused"
+
+    def refusal_by_state(self, schedule: ReportSchedule) -> str:
+        return gettext("The report is already paused.") if schedule.paused_at else ""
+
+    def perform(self, schedule: ReportSchedule, confirmed: ConfirmedRequest) -> None:
+        if not pause([schedule.report_key], actor=confirmed.actor, reason=confirmed.reason, runtime=confirmed.runtime):
+            raise NotPossibleError(
+                f"{schedule} was paused already. Nothing was changed.", code=RefusalCode.PAUSED_ALREADY
+            )
+
+
+class Resume(ReportAction):
+    """Resume the report's scheduling."""
+
+    name = "resume"
+    permission = "pause_reports"
+    button = _("Resume")
+    submit = ngettext_lazy("Resume {count} report", "Resume {count} reports", "count")
+    consequence = _("Scheduled runs are created again. The setting MISSED_RUNS selects which of the missed times run.")
+    done = _("Reports resumed: {count}.")
+    record = "Resumed"
+
+    def caution(self) -> str:
+        """The pause of all reports remains."""
+        if not all_are_paused():
+            return ""
+        return gettext("All reports are paused too: no scheduled runs are created until that pause ends.")
+
+    def refusal_by_state(self, schedule: ReportSchedule) -> str:
+        return "" if schedule.paused_at else gettext("The report is not paused.")
+
+    def effect(self, schedule: ReportSchedule) -> str:
+        """Return the person and reason of the pause."""
+        return gettext("was paused by {person}: {reason}").format(
+            person=schedule.paused_by or gettext("someone"), reason=schedule.pause_reason or gettext("no reason given")
+        )
+
+    def version_of(self, schedule: ReportSchedule) -> int:
+        """Return the time of the pause in microseconds since 1970."""
+        return 0 if schedule.paused_at is None else (schedule.paused_at - EPOCH) // MICROSECOND
+
+    def perform(self, schedule: ReportSchedule, confirmed: ConfirmedRequest) -> None:
+        """Resume it unless it was paused again since the page was shown."""
+        seen = confirmed.seen.get(schedule.pk, 0)
+        resumed = (
+            schedule.paused_at
+            and self.version_of(schedule) == seen
+            and resume(
+                [schedule.report_key],
+                actor=confirmed.actor,
+                reason=confirmed.reason,
+                runtime=confirmed.runtime,
+                paused_at=schedule.paused_at,
+            )
+        )
+        if not resumed:
+            raise NotPossibleError(
+                f"{schedule} was resumed or paused anew since you looked at it. Nothing was changed. Look at it again.",
+                code=RefusalCode.PAUSED_ANEW,
+            )
+
+
+class Backfill(ReportAction):
+    """Run past times."""
+
+    name = "backfill"
+    permission = "backfill_reports"
+    button = _("Backfill")
+    submit = ngettext_lazy("Backfill {count} report", "Backfill {count} reports", "count")
+    consequence = _(
+        "Each time of the report's cron from the first day to the end of the last that has not run gets a run now."
+        " Times with a run are skipped. At most 1,000 times of each report are created at once; for more, use the "
+        "command backfill_reports."
+    )
+    done = _("Reports backfilled: {count}.")
+    record = "Backfilled"
+    form = BackfillForm
+    previews_first = True
+    at_most = REPORTS_AT_MOST
+
+    def refusal_by_state(self, schedule: ReportSchedule) -> str:
+        """Refuse reports without a cron and those that may not run."""
+        if schedule.state == ScheduleState.ACTIVE:
+            return ""
+        return gettext("The report is “{state}”. Only reports with a valid cron can be backfilled.").format(
+            state=schedule.get_state_display()
+        )
+
+    def preview(self, schedule: ReportSchedule, answers: Mapping[str, Any], runtime: Runtime) -> str:
+        """Return the number and range of the times."""
+        planned = _planned(schedule, answers, runtime)
+        if not planned:
+            return gettext("all times between these days have a run")
+        message = ngettext("one time, {first}", "{count} times, from {first} to {last}", len(planned))
+        zone = zone_or_default(schedule)
+        first, last = (f"{one.scheduled_for.astimezone(zone):%Y-%m-%d %H:%M %Z}" for one in (planned[0], planned[-1]))
+        return message.format(count=len(planned), first=first, last=last)
+
+    def preview_all(self, schedules: Sequence[ReportSchedule], answers: Mapping[str, Any], runtime: Runtime) -> str:
+        """Return the number of runs of the confirmation."""
+        count = sum(len(_planned(schedule, answers, runtime)) for schedule in schedules)
+        message = ngettext("This creates one run in total.", "This creates {count} runs in total.", count)
+        return message.format(count=number_format(count, force_grouping=True))
+
+    def perform(self, schedule: ReportSchedule, confirmed: ConfirmedRequest) -> None:
+        planned = _planned(schedule, confirmed.answers, confirmed.runtime)
+        if not open_backfill(planned, actor=confirmed.actor, runtime=confirmed.runtime, reason=confirmed.reason).runs:
+            raise NotPossibleError(
+                f"{schedule} has no time left between these days that has not run.", code=RefusalCode.NO_TIME_LEFT
+            )
+
+
+def _planned(schedule: ReportSchedule, answers: Mapping[str, Any], runtime: Runtime) -> list[Occurrence]:
+    days = Days(since=answers["since"], until=answers["until"], now=runtime.clock())
+    return plan_backfill([schedule], days, limit=BACKFILLED_AT_MOST)
+
+
+REPORT_ACTIONS: tuple[RowAction[ReportSchedule], ...] = (Run(), Pause(), Resume(), Backfill())

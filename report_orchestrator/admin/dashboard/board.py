@@ -1,0 +1,68 @@
+"""All texts, charts and links of the dashboard, as its template shows them."""
+
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+
+from report_orchestrator.admin.dashboard.health_cards import health_cards
+from report_orchestrator.admin.dashboard.hour_charts import day_chart, day_summary, forecast_chart, forecast_summary
+from report_orchestrator.admin.dashboard.live_rows import limit_rows, live_rows
+from report_orchestrator.admin.dashboard.problems import find_problems
+from report_orchestrator.admin.dashboard.signs import GOOD, worst
+from report_orchestrator.admin.dashboard.verdict import verdict_text
+from report_orchestrator.admin.ui.format import Sign
+from report_orchestrator.admin.ui.links import Viewer
+from report_orchestrator.admin.ui.outcomes import legend
+from report_orchestrator.admin.ui.phrases import number
+from report_orchestrator.conf import get_settings
+from report_orchestrator.models import ReportSchedule
+from report_orchestrator.services.monitoring.dashboard import Dashboard, read_dashboard
+from report_orchestrator.wiring import get_ports
+
+
+def read_board(viewer: Viewer) -> dict[str, object]:
+    """Return the template's values, as they are now.
+
+    Raises:
+        ConfigurationError: a setting is invalid.
+    """
+    runtime = get_ports()
+    zone, settings = timezone.get_current_timezone(), get_settings()
+    return make_board(read_dashboard(runtime.clock(), zone, settings, report_model=runtime.reports.label), viewer)
+
+
+def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:
+    cards, problems = health_cards(dashboard), find_problems(dashboard, viewer)
+    verdict = worst([*(card.sign for card in cards), *(problem.sign for problem in problems)])
+    snapshot = dashboard.snapshot
+    return {
+        "verdict": verdict,
+        "sentence": verdict_text(dashboard),
+        "problems": problems,
+        "no_problems": _no_problems(verdict, snapshot.paused_reports),
+        "paused": _paused(snapshot.paused_reports),
+        "paused_address": viewer.list_address(ReportSchedule, condition="paused"),
+        "cards": cards,
+        "day": day_chart(dashboard),
+        "day_summary": day_summary(dashboard),
+        "legend": legend(with_expected=True),
+        "forecast": forecast_chart(dashboard),
+        "forecast_summary": forecast_summary(dashboard),
+        "live_rows": live_rows(dashboard, viewer),
+        "limit_rows": limit_rows(dashboard),
+        "pause_all_address": None if snapshot.pause else viewer.all_address("pause_all"),
+    }
+
+
+def _no_problems(verdict: Sign, paused: int) -> str:
+    if verdict != GOOD:
+        return gettext("No runs failed in the last 24 hours, and no reports are late. See the health cards above.")
+    if paused:
+        return gettext("Nothing. No runs failed in the last 24 hours, and no reports are late.")
+    return gettext("Nothing. No runs failed in the last 24 hours, and no reports are late or paused.")
+
+
+def _paused(count: int) -> str:
+    """Deliberate pauses of single reports: shown as a reminder, not as a problem."""
+    if not count:
+        return ""
+    return ngettext("{count} report is paused.", "{count} reports are paused.", count).format(count=number(count))

@@ -1,0 +1,105 @@
+"""The charts of the last 24 hours and of the next 12."""
+
+from collections.abc import Mapping
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+
+from report_orchestrator.admin.ui.charts import Bar, Part, bars, table_of
+from report_orchestrator.admin.ui.outcomes import LEGEND, LOOKS, describe_outcomes
+from report_orchestrator.admin.ui.phrases import clock, isolated, number
+from report_orchestrator.services.monitoring.dashboard import Dashboard
+from report_orchestrator.services.monitoring.hourly_outcomes import HOUR, HourCounts, StatusGroup, sum_hours
+
+LABELED_EVERY = 3  # hours
+
+
+def day_chart(dashboard: Dashboard) -> SafeString:
+    """Return the bars of the last 24 hours, followed by their values as a table."""
+    most = max(hour.expected for hour in dashboard.hours)
+    chart = bars(
+        [_hour_bar(hour, position) for position, hour in enumerate(dashboard.hours)],
+        name="ro-day",
+        title=gettext("Last 24 hours"),
+        description=day_summary(dashboard),
+        scale=gettext("{count} per hour").format(count=number(most)) if most else "",
+    )
+    headers = [gettext("Hour"), *(str(label) for _look, label in LEGEND)]
+    rows = [(_span(hour), *map(number, (*_counts(hour).values(), hour.expected))) for hour in dashboard.hours]
+    return chart + table_of(gettext("Last 24 hours as a table"), headers, rows)
+
+
+def day_summary(dashboard: Dashboard) -> str:
+    total = sum_hours(dashboard.hours, dashboard.hours[0].start)
+    return f"{_describe(total)}. {gettext('Manual runs are not counted.')}"
+
+
+def _hour_bar(hour: HourCounts, position: int) -> Bar:
+    counts = _counts(hour)
+    return Bar(
+        parts=[Part(look=LOOKS[group], value=count) for group, count in counts.items()],
+        whole=hour.expected,
+        mark="✗" if hour.failed else "!" if hour.without_run else "",
+        label="" if position % LABELED_EVERY else clock(hour.start),
+        is_minor=position % (2 * LABELED_EVERY) != 0,
+        title=f"{_span(hour)}: {_describe(hour)}",
+    )
+
+
+def _counts(hour: HourCounts) -> Mapping[StatusGroup, int]:
+    """The counts in the order of a bar's parts, from the bottom up."""
+    return {"succeeded": hour.succeeded, "under_way": hour.under_way, "skipped": hour.skipped, "failed": hour.failed}
+
+
+def _describe(hour: HourCounts) -> str:
+    if not hour.expected:
+        return gettext("No runs due")
+    return ngettext("{count} run due: {outcomes}", "{count} runs due: {outcomes}", hour.expected).format(
+        count=number(hour.expected), outcomes=describe_outcomes(_counts(hour)) or gettext("none created yet")
+    )
+
+
+def _span(hour: HourCounts) -> str:
+    return isolated(f"{clock(hour.start)}–{clock(hour.start + HOUR)}")  # noqa: RUF001 - an en dash, as in all spans
+
+
+def forecast_chart(dashboard: Dashboard) -> SafeString:
+    """Return the bars of the next 12 hours, followed by their values as a table."""
+    forecast = dashboard.forecast
+    most = max((count for _start, count in forecast.hours), default=0)
+    chart = bars(
+        [
+            Bar(
+                parts=(Part(look="due", value=count),),
+                label="" if position % 2 else clock(start),
+                is_minor=position % 4 != 0,
+                mark=number(count) if count and count == most else "",
+                title=gettext("{hour}: {count} due").format(hour=clock(start), count=number(count)),
+            )
+            for position, (start, count) in enumerate(forecast.hours)
+        ],
+        name="ro-ahead",
+        title=gettext("Next 12 hours"),
+        description=forecast_summary(dashboard),
+        scale="",
+    )
+    rows = [(clock(start), number(count)) for start, count in forecast.hours]
+    return chart + table_of(gettext("Next 12 hours as a table"), [gettext("Hour from"), gettext("Due")], rows)
+
+
+def forecast_summary(dashboard: Dashboard) -> str:
+    forecast = dashboard.forecast
+    if not forecast.total:
+        return gettext("No runs due.")
+    text = ngettext("{count} run due.", "{count} runs due.", forecast.total)
+    if dashboard.snapshot.pause is not None:
+        text = ngettext(
+            "{count} run due if scheduling resumes.", "{count} runs due if scheduling resumes.", forecast.total
+        )
+    text = text.format(count=number(forecast.total))
+    peaks = ", ".join(
+        gettext("{count} at {time}").format(count=number(count), time=clock(at))
+        for at, count in forecast.peaks
+        if count > 1
+    )
+    return f"{text} {gettext('Peaks: {peaks}.').format(peaks=peaks)}" if peaks else text

@@ -1,0 +1,61 @@
+"""The rows of the dashboard's tables of live runs and of limits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.utils.translation import gettext
+
+from report_orchestrator.admin.ui.links import Viewer
+from report_orchestrator.admin.ui.phrases import away, number
+from report_orchestrator.domain.runs import Status
+from report_orchestrator.models import ReportRun
+from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
+from report_orchestrator.services.monitoring.dashboard import Dashboard
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    name: str
+    count: str
+    note: str = ""
+    address: str | None = None
+
+
+def live_rows(dashboard: Dashboard, viewer: Viewer) -> list[LiveRow]:
+    """Return one row for each status and step with live runs."""
+    return [
+        LiveRow(
+            name=f"{STATUS_LABELS[group.status]}: {STEP_LABELS[group.step]}",
+            count=number(group.count),
+            note=_next_event(group.status, away(group.wake_at, dashboard.snapshot.now)),
+            address=viewer.list_address(ReportRun, status=group.status.value, step=group.step.value),
+        )
+        for group in dashboard.snapshot.live_runs.groups
+    ]
+
+
+def _next_event(status: Status, when: str) -> str:
+    texts: dict[Status, str] = {
+        Status.QUEUED: gettext("first ready {when}"),
+        Status.RUNNING: gettext("first lease ends {when}"),
+        Status.DEFERRED: gettext("next poll {when}"),
+        Status.UP_FOR_RETRY: gettext("next retry {when}"),
+    }
+    return texts[status].format(when=when)
+
+
+def limit_rows(dashboard: Dashboard) -> Iterator[LiveRow]:
+    settings = dashboard.snapshot.settings
+    jobs = dashboard.snapshot.live_runs.jobs_in_fireant
+    yield _limit(gettext("Jobs in Fireant"), jobs, settings.fireant_max_jobs_in_flight)
+    if settings.fireant_max_submits_per_minute:
+        submits = dashboard.latest_activity.submits_last_minute or 0
+        name = gettext("Submissions in the last minute")
+        yield _limit(name, submits, settings.fireant_max_submits_per_minute)
+
+
+def _limit(name: str, count: int, limit: int) -> LiveRow:
+    if not limit:
+        return LiveRow(name, gettext("{count} (no limit)").format(count=number(count)))
+    text = gettext("{count} of {limit}").format(count=number(count), limit=number(limit))
+    return LiveRow(name, text, gettext("limit reached, other runs wait") if count >= limit else "")

@@ -1,0 +1,140 @@
+"""The dashboard's list of problems, most urgent first; runs with the same failure form one problem."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.utils.translation import gettext, ngettext
+
+from report_orchestrator.admin.dashboard.signs import BAD, WARN
+from report_orchestrator.admin.ui.format import Sign
+from report_orchestrator.admin.ui.links import Viewer
+from report_orchestrator.admin.ui.phrases import away, capped, error_title, isolated, number
+from report_orchestrator.domain.runs import Status
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
+from report_orchestrator.models.runs import STEP_LABELS
+from report_orchestrator.services.monitoring.dashboard import Dashboard
+
+GROUPS_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`address` leads to its rows, `retry_address` to the retry of all its runs; None without the permission."""
+
+    sign: Sign
+    title: str
+    detail: str
+    label: str
+    address: str | None
+    retry_label: str = ""
+    retry_address: str | None = None
+
+
+def find_problems(dashboard: Dashboard, viewer: Viewer) -> list[Problem]:
+    return [
+        *_pause(dashboard, viewer),
+        *_stuck_runs(dashboard, viewer),
+        *_late_reports(dashboard, viewer),
+        *_failures(dashboard, viewer),
+        *_held_removals(dashboard, viewer),
+        *_quarantined(dashboard, viewer),
+    ]
+
+
+def _pause(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    pause = dashboard.snapshot.pause
+    if pause is not None:
+        title = gettext("All reports are paused by {person}: no new runs are created").format(
+            person=isolated(pause.by) or gettext("someone")
+        )
+        resume = viewer.all_address("resume_all")
+        yield Problem(WARN, title, isolated(pause.reason), gettext("Resume all reports"), resume)
+
+
+def _stuck_runs(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    """Yield the problems for which the health check fails too."""
+    snapshot, label = dashboard.snapshot, gettext("View runs")
+    if snapshot.lease_expired_since is not None:
+        title = gettext("Leases expired and no worker is taking over the runs")
+        detail = gettext("The first lease expired {ago}. Restart qcluster.").format(
+            ago=away(snapshot.lease_expired_since, snapshot.now)
+        )
+        yield Problem(BAD, title, detail, label, viewer.list_address(ReportRun, status=Status.RUNNING.value))
+    if snapshot.overdue_since is not None:
+        title = gettext("Runs are ready but no worker is picking them up")
+        detail = gettext("The first became ready {ago}. Check the log of qcluster, or start more workers.").format(
+            ago=away(snapshot.overdue_since, snapshot.now)
+        )
+        yield Problem(BAD, title, detail, label, viewer.list_address(ReportRun, status="unfinished"))
+
+
+def _late_reports(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    late, since = dashboard.forecast.late, dashboard.forecast.late_since
+    if not late or not since:
+        return
+    is_paused = dashboard.snapshot.pause is not None
+    if is_paused:
+        title = ngettext("{count} report is held back by the pause", "{count} reports are held back by the pause", late)
+    else:
+        title = ngettext(
+            "{count} report is late: no run was created for its scheduled time",
+            "{count} reports are late: no runs were created for their scheduled times",
+            late,
+        )
+    yield Problem(
+        WARN if is_paused else BAD,
+        title.format(count=number(late)),
+        gettext("The first was due {ago}.").format(ago=away(since, dashboard.snapshot.now)),
+        gettext("View reports"),
+        viewer.list_address(ReportSchedule, condition="late"),
+    )
+
+
+def _failures(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    failures, now = dashboard.failures, dashboard.snapshot.now
+    for group in failures.groups[:GROUPS_SHOWN]:
+        count, step = capped(group.count, is_capped=failures.is_capped), group.step.value
+        title = ngettext(
+            "{count} run failed at “{step}”: {cause}", "{count} runs failed at “{step}”: {cause}", group.count
+        )
+        yield Problem(
+            BAD,
+            title.format(count=count, cause=error_title(group.code), step=STEP_LABELS[group.step]),
+            gettext("Last failure {ago}. {error}").format(ago=away(group.last_at, now), error=isolated(group.error)),
+            gettext("View runs"),
+            viewer.list_address(ReportRun, status="stopped", step=step, cause=group.code, ended="day"),
+            gettext("Retry") if group.count == 1 else gettext("Retry all {count}").format(count=count),
+            viewer.retry_address(error_code=group.code, step=step, ended="day"),
+        )
+    others = sum(group.count for group in failures.groups[GROUPS_SHOWN:])
+    if others:
+        title = ngettext(
+            "{count} more run failed for another reason", "{count} more runs failed for other reasons", others
+        ).format(count=number(others))
+        address = viewer.list_address(ReportRun, status="stopped", ended="day")
+        yield Problem(BAD, title, "", gettext("View all failed runs"), address)
+
+
+def _held_removals(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    held = dashboard.snapshot.held_removals
+    if held:
+        title = ngettext(
+            "{count} report is missing from the project; its removal is on hold",
+            "{count} reports are missing from the project; their removal is on hold",
+            held,
+        ).format(count=number(held))
+        detail = gettext(
+            "Accept the removal if it is intended. Otherwise check that the project uses the right database."
+        )
+        yield Problem(WARN, title, detail, gettext("View changes"), viewer.list_address(ReportChange))
+
+
+def _quarantined(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    for row in dashboard.snapshot.quarantined:
+        title = ngettext(
+            "{count} report has an invalid definition: {problem}",
+            "{count} reports have an invalid definition: {problem}",
+            row.count,
+        ).format(count=number(row.count), problem=error_title(row.problem))
+        address = viewer.list_address(ReportSchedule, problem=row.problem)
+        yield Problem(WARN, title, "", gettext("View reports"), address)

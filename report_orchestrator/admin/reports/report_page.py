@@ -1,0 +1,164 @@
+"""A report's page: its next run, recent runs, calendar, changes and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.dateformat import format as format_date
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.admin.changes.change_diff import in_one_line
+from report_orchestrator.admin.reports.calendar_chart import calendar_chart, calendar_summary
+from report_orchestrator.admin.reports.next_run import explain_next_run
+from report_orchestrator.admin.ui.charts import Bar, Part, bars, table_of
+from report_orchestrator.admin.ui.format import NOTHING, STATUS_SIGNS, duration, instant, signed
+from report_orchestrator.admin.ui.links import Viewer
+from report_orchestrator.admin.ui.outcomes import LOOKS, STATUS_NAMES, legend
+from report_orchestrator.admin.ui.phrases import about, away, isolated
+from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
+from report_orchestrator.services.reports.details import ReportDetails, read_report_details
+from report_orchestrator.services.reports.rules import Rule
+from report_orchestrator.services.reports.run_history import PastRun, typical_duration
+from report_orchestrator.wiring import get_ports
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+SOURCES: dict[str, _StrPromise] = {
+    "report": _("report in the project"),
+    "synced": _("last sync_schedules"),
+    "dict": _("REPORT_ORCHESTRATOR in the settings"),
+    "environment": _("environment variable"),
+    "default": _("default"),
+}
+SETTING_NAMES: dict[str, _StrPromise] = {
+    "SCHEDULING_APPROACH": _("Scheduling approach"),
+    "OVERLAP": _("If the previous run has not ended"),
+    "MISSED_RUNS": _("Missed times to run"),
+    "MAX_LOOKBACK_SECONDS": _("Maximum age of missed times"),
+    "MAX_RETRIES": _("Retries per step"),
+    "RETRY_BACKOFF_SECONDS": _("Delay before the first retry, doubled each time"),
+    "POLL_INTERVAL_SECONDS": _("Time between polls of Fireant"),
+    "MAX_POLL_ATTEMPTS": _("Polls before a run times out"),
+    "LEASE_SECONDS": _("Time without a heartbeat before another worker takes over"),
+}
+MARKS = {"failed": "✗", "skipped": "»", "under_way": "…"}
+
+
+class ReportPage(ReadOnlyAdmin[ReportSchedule]):
+    """Adds the overview to the report's fields."""
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        report = read_report_details(context["original"], get_ports().clock())
+        overview = report_overview(report, Viewer(user=request.user, site_name=self.admin_site.name))
+        return super().render_change_form(request, {**context, "overview": overview}, *args, **kwargs)
+
+
+def report_overview(report: ReportDetails, viewer: Viewer) -> dict[str, object]:
+    """Return the values of the overview, without the runs or changes that the viewer may not see."""
+    shows_runs, shows_changes = viewer.may_view(ReportRun), viewer.may_view(ReportChange)
+    if not shows_runs:
+        report = replace(report, live_run_id=None, past_runs=(), counts_by_day={})
+    typical = typical_duration(report.past_runs)
+    return {
+        "next_run": explain_next_run(report),
+        "zone": str(report.zone),
+        "times": list(_times(report)),
+        "typical": NOTHING if typical is None else duration(typical),
+        "durations": _durations(report) if report.past_runs else None,
+        "calendar": calendar_chart(report),
+        "calendar_summary": calendar_summary(report),
+        "legend": legend(with_expected=False),
+        "settings": [_setting(rule) for rule in report.rules],
+        "changes": [_change(change, viewer) for change in report.changes] if shows_changes else [],
+        "shows_runs": shows_runs,
+        "shows_changes": shows_changes,
+    }
+
+
+def _times(report: ReportDetails) -> Iterator[dict[str, str]]:
+    previous = report.now.astimezone(report.zone).utcoffset()
+    for at in report.next_times:
+        offset = at.utcoffset()
+        yield {
+            "weekday": format_date(at, "D"),
+            "local": format_date(at, "Y-m-d H:i"),
+            "iso": at.isoformat(),
+            "offset": isolated(f"{at.tzname() or ''} ({offset_in_words(at)})"),
+            "away": away(at, report.now),
+            "clock_change": gettext("clock change") if offset != previous else "",
+        }
+        previous = offset
+
+
+def offset_in_words(at: datetime) -> str:
+    """The offset from UTC, such as `UTC+01:00`."""
+    sign_and_digits = f"{at:%z}"
+    return f"UTC{sign_and_digits[:3]}:{sign_and_digits[3:5]}"
+
+
+def _durations(report: ReportDetails) -> SafeString:
+    seconds = [0.0 if run.duration is None else run.duration.total_seconds() for run in report.past_runs]
+    longest = max(seconds)
+    chart = bars(
+        [_run_bar(run, span, longest) for run, span in zip(report.past_runs, seconds, strict=True)],
+        name="ro-durations",
+        title=gettext("Recent runs"),
+        description=gettext("The last {count} runs, newest on the right.").format(count=len(report.past_runs)),
+        scale=about(timedelta(seconds=longest)) if longest else "",
+        height=220,
+    )
+    rows = [
+        (
+            instant(run.scheduled_for),
+            signed(STATUS_SIGNS, run.status, STATUS_NAMES.get(run.status, run.status)),
+            _duration(run),
+        )
+        for run in reversed(report.past_runs)
+    ]
+    headers = [gettext("Scheduled for"), gettext("Status"), gettext("Duration")]
+    return format_html("{}{}", chart, table_of(gettext("Recent runs as a table"), headers, rows))
+
+
+def _run_bar(run: PastRun, seconds: float, longest: float) -> Bar:
+    shortest_bar = longest / 30 or 1
+    when = isolated(format_date(timezone.localtime(run.scheduled_for), "Y-m-d H:i"))
+    return Bar(
+        parts=(Part(look=LOOKS[run.status_group], value=max(seconds, shortest_bar)),),
+        mark=MARKS.get(run.status_group, ""),
+        title=f"{when}: {STATUS_NAMES.get(run.status, run.status)}, {_duration(run)}",
+    )
+
+
+def _duration(run: PastRun) -> str:
+    return NOTHING if run.duration is None else duration(run.duration)
+
+
+def _setting(rule: Rule) -> dict[str, str]:
+    return {
+        "name": str(SETTING_NAMES[rule.setting]),
+        "setting": rule.setting,
+        "value": about(rule.value) if isinstance(rule.value, timedelta) else str(rule.value),
+        "source": str(SOURCES[rule.source]),
+    }
+
+
+def _change(change: ReportChange, viewer: Viewer) -> dict[str, object]:
+    return {
+        "at": instant(change.noticed_at),
+        "kind": str(change.get_kind_display()),
+        "difference": in_one_line(change),
+        "source": change.noticed_by,
+        "address": viewer.page_address(ReportChange, change.pk),
+    }

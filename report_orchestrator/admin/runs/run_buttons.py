@@ -1,0 +1,65 @@
+"""The buttons of runs: actions on the list, on each page, and on all failures with one error code."""
+
+from collections.abc import Iterable
+from functools import partialmethod
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.admin.actions.confirm import AT_MOST, ConfirmingAdmin
+from report_orchestrator.admin.actions.rows import RowAction
+from report_orchestrator.admin.actions.run_actions import RUN_ACTIONS, is_on_hold
+from report_orchestrator.admin.ui.filters import LatelyFilter
+from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON
+from report_orchestrator.models import ReportRun
+from report_orchestrator.wiring import get_ports
+
+
+class RunActions(ConfirmingAdmin[ReportRun]):
+    """Retry, release and cancel runs."""
+
+    row_actions = RUN_ACTIONS
+    confirm_columns = (
+        "status",
+        "step",
+        "version",
+        "error_code",
+        "reference",
+        "submission",
+        "fireant_job_id",
+        "report_key",
+        "report_name",
+    )
+    actions = ("retry_selected", "cancel_selected")
+
+    has_retry_runs_permission = partialmethod(ConfirmingAdmin.may, name="retry")
+    has_cancel_runs_permission = partialmethod(ConfirmingAdmin.may, name="cancel")
+
+    @admin.action(description=_("Retry the selected runs"), permissions=["retry_runs"])
+    def retry_selected(self, request: HttpRequest, chosen: QuerySet[ReportRun]) -> HttpResponse:
+        return self.confirm_selected(request, "retry", chosen)
+
+    @admin.action(description=_("Cancel the selected runs"), permissions=["cancel_runs"])
+    def cancel_selected(self, request: HttpRequest, chosen: QuerySet[ReportRun]) -> HttpResponse:
+        return self.confirm_selected(request, "cancel", chosen)
+
+    def offered_actions(self, run: ReportRun) -> Iterable[RowAction[Any]]:
+        """Offer release instead of retry for a run on hold."""
+        left_out = "retry" if is_on_hold(run) else "release"
+        return (action for action in self.row_actions if action.name != left_out)
+
+    def requested_keys(self, request: HttpRequest) -> list[int]:
+        """Return the runs of an address: by `ids`, or by `error_code`, `step` and `ended` as in the list."""
+        if "error_code" not in request.GET:
+            return super().requested_keys(request)
+        alike = self.get_queryset(request).filter(
+            status__in=sorted(RETRYABLE_BY_PERSON),
+            error_code=request.GET["error_code"],
+            step=request.GET.get("step", ""),
+        )
+        if span := LatelyFilter.SPANS.get(request.GET.get("ended", "")):
+            alike = alike.filter(ended_at__gte=get_ports().clock() - span)
+        return list(alike.order_by("pk").values_list("pk", flat=True)[: AT_MOST + 1])

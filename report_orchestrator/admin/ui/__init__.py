@@ -1,0 +1,10 @@
+"""Parts shared by all pages.
+
+readonly            the base of our admin classes, its paginator and read-only fields
+format, phrases     values, durations, times and error codes as text
+links               addresses in the reader's AdminSite
+filters, search     lookups that an index answers
+charts, outcomes    SVG charts; colours and counts of outcomes
+masked_json         JSON without secrets
+request_settings    effective settings, once for each request
+"""

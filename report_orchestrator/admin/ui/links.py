@@ -1,0 +1,84 @@
+"""Addresses of admin pages in the reader's AdminSite; None for pages that the site lacks."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """The reader and the AdminSite: links are given only to pages that the reader may open."""
+
+    user: Any
+    site_name: str
+
+    def may(self, permission: str) -> bool:
+        """Return True if the reader has one of our permissions."""
+        return bool(self.user.has_perm(f"report_orchestrator.{permission}"))
+
+    def may_view(self, model: type[Model]) -> bool:
+        """Return True if the reader may view one of our models."""
+        return self.may(f"view_{model._meta.model_name}")
+
+    def list_address(self, model: type[Model], **filters: object) -> str | None:
+        """Return a filtered list's address; None without permission."""
+        if not self.may_view(model):
+            return None
+        return list_address(model, self.site_name, **filters)
+
+    def page_address(self, model: type[Model], pk: object) -> str | None:
+        """Return a row's page address; None without permission."""
+        return page_address(model, self.site_name, pk) if self.may_view(model) else None
+
+    def retry_address(self, **filters: object) -> str | None:
+        """Return the address to retry runs together; None without permission."""
+        if not self.may("retry_runs"):
+            return None
+        address = _reverse("admin:report_orchestrator_reportrun_act", self.site_name, "retry")
+        return address and f"{address}?{urlencode(filters)}"
+
+    def all_address(self, action: str) -> str | None:
+        """Return the address to pause (`pause_all`) or resume (`resume_all`) all reports; None without permission."""
+        if not (self.may("view_reportschedule") and self.may("pause_reports")):
+            return None
+        return _reverse(f"admin:report_orchestrator_reportschedule_{action}", self.site_name)
+
+
+def may_view_runs(request: HttpRequest) -> bool:
+    """Return True if pages of reports may show their runs: permission to view reports alone is not enough."""
+    return Viewer(user=request.user, site_name="").may("view_reportrun")
+
+
+def list_address(model: type[Model], site_name: str, **filters: object) -> str | None:
+    """Return a filtered list's address."""
+    address = _address(model, "changelist", site_name)
+    return address and (f"{address}?{urlencode(filters)}" if filters else address)
+
+
+def page_address(model: type[Model], site_name: str, pk: object) -> str | None:
+    """Return a row's page address."""
+    return _address(model, "change", site_name, pk)
+
+
+def host_address(site: AdminSite, model: type[Model], key: str, request: HttpRequest) -> str | None:
+    """Return the page of the host's own row, if its model is in this admin and the reader may view it."""
+    if not site.is_registered(model) or not site.get_model_admin(model).has_view_permission(request):
+        return None
+    return page_address(model, site.name, quote(key))
+
+
+def _address(model: type[Model], page: str, site_name: str, *args: object) -> str | None:
+    return _reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", site_name, *args)
+
+
+def _reverse(name: str, site_name: str, *args: object) -> str | None:
+    try:
+        return reverse(name, args=args, current_app=site_name)
+    except NoReverseMatch:
+        return None

@@ -1,0 +1,50 @@
+"""JSON for pages, with secrets masked."""
+
+import json
+from collections.abc import Callable, Mapping
+from io import StringIO
+
+from report_orchestrator.conf import current_secrets
+from report_orchestrator.masking import is_telling, masked
+
+HIDDEN = "***"
+_NAMING = frozenset({"name", "key", "id", "field", "parameter", "header"})
+"""Names whose value may name that of `value`: `{"name": "password", "value": "…"}`."""
+
+
+def beginning_without_secrets(value: object, length: int) -> tuple[str, bool]:
+    """Return indented JSON with secrets masked, and True if it was cut to `length` characters."""
+    text = StringIO()
+    for part in json.JSONEncoder(indent=2, ensure_ascii=False, default=str).iterencode(_hidden(value)):
+        text.write(part)
+        if text.tell() > length:
+            # Masked once, on the text: a secret is found in JSON as well, and nothing has to be looked at behind the cut.
+            return masked(text.getvalue()[:length], current_secrets(), is_cut=True), True
+    return masked(text.getvalue(), current_secrets()), False
+
+
+def without_secrets(value: object) -> object:
+    """Return the value with secrets of the settings masked, and all values under names that suggest a secret."""
+    return _hidden(value, lambda text: masked(text, current_secrets()))
+
+
+def _hidden(value: object, mask: Callable[[str], str] = str) -> object:
+    match value:
+        case Mapping():
+            names_secret = any(
+                is_telling(str(inner))
+                for name, inner in value.items()
+                if str(name).lower() in _NAMING and isinstance(inner, str)
+            )
+            return {
+                mask(str(name)): HIDDEN
+                if inner and (is_telling(str(name)) or (names_secret and str(name).lower() == "value"))
+                else _hidden(inner, mask)
+                for name, inner in value.items()
+            }
+        case list() | tuple():
+            return [_hidden(inner, mask) for inner in value]
+        case str():
+            return mask(value)
+        case _:
+            return value

@@ -1,0 +1,147 @@
+"""The base of all our admin pages: read-only, with lists that count a million rows only up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import DataError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from report_orchestrator.admin.ui.format import NOTHING, code, instant
+from report_orchestrator.admin.ui.links import list_address, page_address
+
+M = TypeVar("M", bound=Model)
+
+COUNTED_AT_MOST = 10_000
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+    ModelAdmin = admin.ModelAdmin
+    RowPaginator = Paginator[Model]
+else:
+    RowPaginator = Paginator
+
+    class ModelAdmin(admin.ModelAdmin, Generic[M]):
+        """Django's ModelAdmin is generic for the type checker only."""
+
+
+class CappedPaginator(RowPaginator):
+    """Counts and pages at most `COUNTED_AT_MOST` rows; `is_capped` if there are more."""
+
+    object_list: QuerySet[Model]
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows on all pages."""
+        return min(self._counted, COUNTED_AT_MOST)
+
+    @property
+    def is_capped(self) -> bool:
+        """True if there are rows beyond the last page."""
+        return self._counted > COUNTED_AT_MOST
+
+    @property
+    def cap(self) -> int:
+        """The limit, for the page's note."""
+        return COUNTED_AT_MOST
+
+    @cached_property
+    def _counted(self) -> int:
+        # The order stays: with it the database walks an index from the newest row, and stops at the cap.
+        return self.object_list.values("pk")[: COUNTED_AT_MOST + 1].count()
+
+
+class ReadOnlyAdmin(ModelAdmin[M]):
+    """Pages that need the view permission and allow no writing."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    empty_value_display = NOTHING
+
+    class Media:
+        css = {"all": ("report_orchestrator/admin.css",)}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows come from the scheduler."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """History is read-only."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Rows are removed by retention only."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Require the view permission itself; the change permission has no meaning here."""
+        opts = self.opts
+        return request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Treat a value that a column cannot hold as Django treats other wrong lookups: it shows the list without them.
+
+        Some values fail only when the rows are counted, each in the way of its field and database.
+        """
+        try:
+            return super().get_changelist_instance(request)
+        except (AttributeError, OverflowError, ValueError, DataError) as error:
+            if not request.GET:
+                raise
+            raise IncorrectLookupParameters(error) from error
+
+    def _refuse_strangers(self, request: HttpRequest) -> None:
+        """Guard our own pages, which Django does not."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def link_to_page(self, model: type[Model], pk: object, text: object) -> SafeString:
+        """Link to a row's page; the text alone if this AdminSite lacks the page."""
+        return linked(page_address(model, self.admin_site.name, pk), text)
+
+    def link_to_list(self, model: type[Model], text: object, **filters: object) -> SafeString:
+        """Link to a filtered list; the text alone if this AdminSite lacks it."""
+        return linked(list_address(model, self.admin_site.name, **filters), text)
+
+    def _address(self, model: type[Model], page: str, *args: Any) -> str:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+        return reverse(name, args=args, current_app=self.admin_site.name)
+
+
+def linked(address: str | None, text: object) -> SafeString:
+    """Return a link, or the text alone without an address."""
+    return format_html("{}", text) if address is None else format_html('<a href="{}">{}</a>', address, text)
+
+
+def instant_field(attribute: str, label: _StrPromise) -> Callable[[Any, Any], str]:
+    """A row's instant, to the second and with its zone."""
+    return text_field(lambda row: instant(getattr(row, attribute)), label)
+
+
+def code_field(attribute: str, label: _StrPromise) -> Callable[[Any, Any], str]:
+    """A row's text that people copy, such as a key or a hash."""
+    return text_field(lambda row: code(getattr(row, attribute)), label)
+
+
+def text_field(show: Callable[[Any], str], label: _StrPromise) -> Callable[[Any, Any], str]:
+    """The text that `show` makes of a row."""
+
+    @admin.display(description=label)
+    def field(_admin: Any, row: Any) -> str:
+        return show(row)
+
+    return field

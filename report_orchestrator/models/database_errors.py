@@ -1,0 +1,29 @@
+"""Tell errors that another try cures from those that it does not, by the database's own codes."""
+
+from django.db import Error, InterfaceError, OperationalError
+
+READ_ONLY_TRANSACTION = "25006"  # SQLSTATE; psycopg raises all of class 25 as InternalError
+IDLE_IN_TRANSACTION_TIMEOUT = "25P03"  # the server has closed the connection
+MYSQL_READ_ONLY = frozenset(
+    {1290, 1792, 1836}
+)  # ER_OPTION_PREVENTS_STATEMENT, ER_CANT_EXECUTE_IN_READ_ONLY_…, ER_READ_ONLY_MODE
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return True if the database was away, read-only or busy, or ended the transaction: a deadlock, a serialization failure."""
+    return isinstance(error, OperationalError | InterfaceError) or (
+        isinstance(error, Error) and _sqlstate(error) in {READ_ONLY_TRANSACTION, IDLE_IN_TRANSACTION_TIMEOUT}
+    )
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Return True if the server accepts no writes, as after a failover: a connection to it works, and must still be replaced."""
+    return _sqlstate(error) == READ_ONLY_TRANSACTION or (
+        isinstance(error, OperationalError) and error.args[:1] != () and error.args[0] in MYSQL_READ_ONLY
+    )
+
+
+def _sqlstate(error: BaseException) -> str:
+    """Return the five characters of the driver's error, or "" where it has none."""
+    cause = error.__cause__
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")

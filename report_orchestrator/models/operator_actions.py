@@ -1,0 +1,31 @@
+"""The actions of people on runs."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from report_orchestrator.models.instants import InstantField
+
+
+class InterventionKind(models.TextChoices):
+    OPENED = "opened", _("created manually")
+    BACKFILLED = "backfilled", _("created by a backfill")
+    RETRIED = "retried", _("retried")
+    CANCELED = "canceled", _("canceled")
+
+
+class Intervention(models.Model):
+    run = models.ForeignKey(
+        "report_orchestrator.ReportRun", on_delete=models.CASCADE, related_name="interventions", verbose_name=_("run")
+    )
+    kind = models.CharField(_("action"), max_length=16, choices=InterventionKind.choices)
+    actor = models.CharField(_("actor"), max_length=150)
+    reason = models.TextField(_("reason"), blank=True)
+    made_at = InstantField(_("time"))
+
+    class Meta:
+        verbose_name = _("operator action")
+        verbose_name_plural = _("operator actions")
+        ordering = ("-made_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} by {self.actor}"

@@ -1,0 +1,6 @@
+"""Records that prove where a result came from and who changed a run.
+
+audit              rows of the actions that people took on runs
+manifest           the JSON file stored next to each result, with its size and hash
+shadow_comparison  scheduled times in shadow, compared with the jobs that another system recorded
+"""

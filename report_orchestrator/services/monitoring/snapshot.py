@@ -1,0 +1,152 @@
+"""One snapshot of reports, runs, workers and Fireant, read once and rendered by health, doctor, status and dashboard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Q
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.models import ReportSchedule, ScheduleState, SharedState, StateName
+from report_orchestrator.services.fireant.circuit_breaker import Circuit
+from report_orchestrator.services.monitoring.live_runs import LiveRuns, read_live_runs
+from report_orchestrator.services.monitoring.overdue import (
+    OVERDUE_AFTER,
+    Heartbeat,
+    SharedStates,
+    has_own_scheduler,
+    marked_at,
+    oldest_startable_at,
+    scheduler_heartbeat,
+    worker_heartbeat,
+)
+from report_orchestrator.services.scheduling.clock_leaps import ClockHistory
+from report_orchestrator.services.scheduling.effective_settings import Switch, effective_settings
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCount:
+    """Reports of one state; `problem` is the error code of quarantined ones. `first_due_at` is their earliest next run."""
+
+    state: ScheduleState
+    problem: str
+    count: int
+    paused: int
+    first_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """The pause of one report, or of all where `report` is None. `by` and `reason` may be empty."""
+
+    report: str | None = None
+    since: datetime | None
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state at `now`, under the effective settings. Instants are aware UTC, and None where there is none.
+
+    `startable_since` is the time at which the oldest run that needs only a worker became ready. `switch` is the last change
+    of approach. `waits_for_clock` counts the reports that were decided up to a time to come, by a clock that was set back.
+    """
+
+    now: datetime
+    settings: Settings
+    schedule_counts: Sequence[ScheduleCount]
+    live_runs: LiveRuns
+    startable_since: datetime | None
+    workers: Heartbeat
+    scheduler: Heartbeat
+    has_own_scheduler: bool
+    circuit: Circuit
+    pause: Pause | None
+    switch: Switch | None
+    clock: ClockHistory | None
+    waits_for_clock: int
+    held_removals: int
+    discovered_at: datetime | None
+
+    @property
+    def paused_reports(self) -> int:
+        return sum(row.paused for row in self.schedule_counts if row.state is not ScheduleState.REMOVED)
+
+    @property
+    def quarantined(self) -> Sequence[ScheduleCount]:
+        return [row for row in self.schedule_counts if row.state is ScheduleState.QUARANTINED]
+
+    @property
+    def first_due_at(self) -> datetime | None:
+        return min((row.first_due_at for row in self.schedule_counts if row.first_due_at), default=None)
+
+    @property
+    def overdue_since(self) -> datetime | None:
+        """The time since which a run is ready that no worker has picked up; None if none is overdue."""
+        return self._if_overdue(self.startable_since)
+
+    @property
+    def lease_expired_since(self) -> datetime | None:
+        """The end of the first lease whose worker was lost and whose run no other worker took over."""
+        return self._if_overdue(self.live_runs.earliest_lease_end)
+
+    def _if_overdue(self, instant: datetime | None) -> datetime | None:
+        return instant if instant is not None and self.now - instant > OVERDUE_AFTER else None
+
+    @property
+    def longest_overdue(self) -> timedelta | None:
+        """Age of the oldest run without a worker or expired lease; None if there is none."""
+        since = (self.startable_since, self.live_runs.earliest_lease_end)
+        ages = [self.now - instant for instant in since if instant is not None and instant < self.now]
+        return max(ages, default=None)
+
+
+def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Snapshot:
+    """Read the snapshot in three queries; in up to four more where the wake-up time of a run has passed, and
+    one where the clock was set back."""
+    states = read_shared_states()
+    settings = effective_settings(settings, states=states)
+    circuit, live_runs = Circuit.from_state(states.get(StateName.CIRCUIT)), read_live_runs()
+    has_woken = live_runs.earliest_wake is not None and live_runs.earliest_wake <= now
+    discovery = states.get(StateName.DISCOVERY)
+    clock = ClockHistory.from_state(states.get(StateName.CLOCK))
+    ahead = ReportSchedule.objects.filter(report_model=report_model, next_run_at__isnull=False, decided_until__gt=now)
+    counts = (
+        ReportSchedule.objects.order_by("state", "problem_code")
+        .values_list("state", "problem_code")
+        .annotate(
+            n=Count("*"),
+            paused=Count("pk", filter=Q(paused_at__isnull=False)),
+            first_due_at=Min("next_run_at", filter=Q(report_model=report_model)),
+        )
+    )
+    return Snapshot(
+        now=now,
+        settings=settings,
+        schedule_counts=[ScheduleCount(ScheduleState(state), *values) for state, *values in counts],
+        live_runs=live_runs,
+        startable_since=oldest_startable_at(now, settings, circuit) if has_woken else None,
+        workers=worker_heartbeat(states),
+        scheduler=scheduler_heartbeat(states, settings),
+        has_own_scheduler=has_own_scheduler(states),
+        circuit=circuit,
+        pause=pause_from(states),
+        switch=Switch.from_state(states.get(StateName.SCHEDULES)),
+        clock=clock,
+        waits_for_clock=ahead.count() if clock is not None and clock.set_back_by(now) else 0,
+        held_removals=0 if discovery is None else int(discovery.detail.get("held_removals") or 0),
+        discovered_at=marked_at(states, StateName.DISCOVERY),
+    )
+
+
+def read_shared_states() -> SharedStates:
+    return SharedState.objects.in_bulk()
+
+
+def pause_from(states: SharedStates) -> Pause | None:
+    state = states.get(StateName.ALL_PAUSED)
+    if state is None:
+        return None
+    by, reason = (str(state.detail.get(key, "")) for key in ("actor", "reason"))
+    return Pause(since=state.marked_at, by=by, reason=reason)

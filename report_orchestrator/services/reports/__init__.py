@@ -1,0 +1,7 @@
+"""Reports as the admin lists and shows them.
+
+conditions    filters: late, failing, flaky, never run, invalid, paused
+details       the values of one report's page
+rules         the settings a report runs by, and their sources
+run_history   past runs of many reports, and one report's year
+"""

@@ -1,0 +1,95 @@
+"""Past runs: the latest of many reports at once, and one report's year."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from statistics import median
+
+from django.db.models import Count, F, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from report_orchestrator.domain.runs import Status, working_time
+from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.runs import UNSCHEDULED
+from report_orchestrator.services.monitoring.hourly_outcomes import StatusGroup, status_group
+
+RUNS_SHOWN = 20
+LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+COLUMNS = ("pk", "status", "scheduled_for", "started_at", "ended_at", "idle")
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    pk: int
+    status: str
+    scheduled_for: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    idle: timedelta | None
+
+    @property
+    def status_group(self) -> StatusGroup:
+        return status_group(self.status)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """The working time of `ReportRun.duration`; None before its end."""
+        return working_time(self.started_at, self.ended_at, self.idle)
+
+
+def recent_runs_by_schedule(schedules: Sequence[int]) -> Mapping[int, Sequence[PastRun]]:
+    """Return the last `RUNS_SHOWN` runs of each report, the oldest first. One query.
+
+    It looks up each report's twentieth run in `ro_run_history_idx` and reads on from there, however long its history.
+    """
+    twentieth = ReportRun.objects.filter(schedule=OuterRef("pk")).order_by("-scheduled_for")
+    since = Subquery(twentieth.values("scheduled_for")[RUNS_SHOWN - 1 : RUNS_SHOWN])
+    rows = (
+        ReportSchedule.objects.filter(pk__in=schedules)
+        .annotate(since=Coalesce(since, Value(LONG_AGO, output_field=InstantField())))
+        .filter(runs__scheduled_for__gte=F("since"))
+        .order_by()
+        .values_list("pk", *(f"runs__{column}" for column in COLUMNS))
+    )
+    runs_of: dict[int, list[PastRun]] = {}
+    for schedule, *values in rows:
+        runs_of.setdefault(schedule, []).append(PastRun(*values))
+    return {
+        schedule: sorted(runs, key=lambda run: (run.scheduled_for, run.pk))[-RUNS_SHOWN:]
+        for schedule, runs in runs_of.items()
+    }
+
+
+def recent_runs(schedule: int, count: int) -> list[PastRun]:
+    rows = ReportRun.objects.filter(schedule=schedule).order_by("-scheduled_for", "-pk")
+    return [PastRun(*values) for values in reversed(rows.values_list(*COLUMNS)[:count])]
+
+
+def typical_duration(runs: Sequence[PastRun]) -> timedelta | None:
+    """Return the median of the runs that succeeded; None before the first."""
+    durations = [
+        run.duration.total_seconds() for run in runs if run.status == Status.SUCCEEDED and run.duration is not None
+    ]
+    return timedelta(seconds=median(durations)) if durations else None
+
+
+def counts_by_day(schedule: int, since: datetime) -> Mapping[date, Mapping[StatusGroup, int]]:
+    """Count one report's runs by run date and outcome. One query, on `ro_run_history_idx` alone."""
+    rows = (
+        ReportRun.objects.filter(schedule=schedule, scheduled_for__gte=since)
+        .order_by()
+        .values_list("run_date", "status")
+        .annotate(n=Count("*"))
+    )
+    days: dict[date, Counter[StatusGroup]] = {}
+    for day, status, count in rows:
+        days.setdefault(day, Counter())[status_group(status)] += count
+    return days
+
+
+def live_scheduled_run(schedule: int) -> int | None:
+    """Return the key of the report's latest scheduled run that has not ended, to which `OVERLAP` applies."""
+    live = ReportRun.objects.filter(~Q(trigger__in=UNSCHEDULED), schedule=schedule, wake_at__isnull=False)
+    return live.order_by("-scheduled_for").values_list("pk", flat=True).first()

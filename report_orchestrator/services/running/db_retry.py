@@ -1,0 +1,53 @@
+"""Retries a write while the database is away or read-only for seconds: a restart, a failover, a deadlock or lock wait that it
+ended.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from django.db import Error, connections
+
+from report_orchestrator.models.connections import close_connections
+from report_orchestrator.models.database_errors import is_read_only, is_transient
+
+T = TypeVar("T")
+
+LONGEST = timedelta(seconds=30)
+"""A worker waits no longer than this; a database restarts within seconds."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between two attempts
+
+
+def with_db_retry(write: Callable[[], T], *, lease: timedelta = LONGEST) -> T:
+    """Call `write`, which must be idempotent, until the database accepts it, on a new connection where the old one is dead
+    or leads to a server that has become read-only.
+
+    Gives up once the caller's lease may have ended, as another worker has the run then, or after `LONGEST`.
+
+    Raises:
+        django.db.Error: the database was away for longer, or refused the write.
+    """
+    deadline = time.monotonic() + min(lease, LONGEST).total_seconds()
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return write()
+        except Error as error:
+            if not is_transient(error) or _in_transaction() or time.monotonic() + pause > deadline:
+                raise
+            _replace_connections(error)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _in_transaction() -> bool:
+    return any(connection.in_atomic_block for connection in connections.all(initialized_only=True))
+
+
+def _replace_connections(error: Error) -> None:
+    if is_read_only(error):
+        close_connections()
+        return
+    for connection in connections.all(initialized_only=True):  # the host's tables may be in another database
+        connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,137 @@
+"""Update the queue's schedule table to the effective scheduling approach, without a restart.
+
+The shared state `StateName.SCHEDULES` keeps four keys in its detail: `in_force`, the settings synced last; `switch`, when
+others were replaced by them; `reports`, the primary keys of reports that changed since; and `stale`, a token while the
+whole table has to be synced.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import uuid4
+
+from django.db import transaction
+
+from report_orchestrator.conf import Settings
+from report_orchestrator.models import SharedState, StateName
+from report_orchestrator.ports import ScheduleSync
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.events import database_alias, emit_schedule_event
+from report_orchestrator.services.scheduling.due_times import on_time_since
+from report_orchestrator.services.scheduling.effective_settings import (
+    DECIDING,
+    Switch,
+    effective_settings,
+    schedule_settings,
+)
+from report_orchestrator.services.scheduling.queue_schedules import pipeline_schedules, ticks, wanted_schedules
+
+MANY = 500
+"""If more reports than this changed, the whole table is synced."""
+
+
+def sync_schedules(*, runtime: Runtime) -> ScheduleSync:
+    """Make these settings effective for all processes, and the schedule table match them. Idempotent."""
+    now = runtime.clock()
+    token = _begin(runtime)
+    synced = runtime.queue.sync_schedules(wanted_schedules(runtime.settings, now, report_model=runtime.reports.label))
+    with transaction.atomic(using=database_alias()):
+        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        if state.detail.get("stale") == token:
+            _write(state, {name: value for name, value in state.detail.items() if name != "stale"})
+    _correct_turns(runtime.settings, now)
+    _emit(synced, runtime.settings)
+    return synced
+
+
+def _correct_turns(settings: Settings, now: datetime) -> None:
+    """Compute the next turns of the ticks again: an interval, the schedule's cron or `TIME_ZONE` may have changed."""
+    for tick in ticks(settings):
+        SharedState.objects.filter(name=tick.state_name, due_at__gt=now).update(due_at=tick.turn_after(now))
+
+
+def remove_schedules(*, runtime: Runtime) -> ScheduleSync:
+    """Remove all schedules of this app. The next tick or start of a cluster creates them again. Idempotent."""
+    with transaction.atomic(using=database_alias()):
+        SharedState.objects.filter(name=StateName.SCHEDULES).delete()
+        removed = runtime.queue.sync_schedules([])
+    _emit(removed, runtime.settings)
+    return removed
+
+
+def _begin(runtime: Runtime) -> str:
+    """Store the settings, and mark the table as stale until this sync ends; a crash leaves it stale for the next tick.
+
+    The sync covers the reports that changed before. One that is edited meanwhile is recorded again, and stays recorded.
+    """
+    token, now = uuid4().hex, runtime.clock()
+    with transaction.atomic(using=database_alias()):
+        SharedState.objects.lock(StateName.SCHEDULES, now=now)
+        state = SharedState.objects.get(name=StateName.SCHEDULES)
+        switch = _switch(state, runtime.settings, now)
+        detail: dict[str, object] = {"in_force": schedule_settings(runtime.settings), "stale": token}
+        _write(state, detail if switch is None else detail | {"switch": switch.as_json()})
+    return token
+
+
+def _switch(state: SharedState, settings: Settings, now: datetime) -> Switch | None:
+    """Return the last switch of approach, which is now if these settings decide at other times than those in force."""
+    last = Switch.from_state(state)
+    if "in_force" not in state.detail:
+        return last
+    in_force = effective_settings(settings, states={StateName.SCHEDULES: state})
+    if all(getattr(in_force, name) == getattr(settings, name) for name in DECIDING):
+        return last
+    return Switch(at=now, on_time_since=on_time_since(now, in_force, last))
+
+
+def _write(state: SharedState, detail: dict[str, object]) -> None:
+    state.detail = detail
+    state.save(update_fields=["detail"])
+
+
+def request_sync(keys: Collection[int]) -> None:
+    """Record that the next tick must sync the schedules of the reports with these primary keys."""
+    if not keys:
+        return
+    with transaction.atomic(using=database_alias()):
+        state = SharedState.objects.select_for_update().filter(name=StateName.SCHEDULES).first()
+        if state is None:
+            return
+        changed = set(state.detail.get("reports", [])) | set(keys)
+        if len(changed) <= MANY:
+            _write(state, {**state.detail, "reports": sorted(changed)})
+        else:
+            _write(state, {**state.detail, "reports": [], "stale": uuid4().hex})
+
+
+def sync_if_stale(*, runtime: Runtime) -> ScheduleSync | None:
+    """Sync the schedules of changed reports, or all if the table is stale. One query where nothing changed."""
+    state = SharedState.objects.filter(name=StateName.SCHEDULES).first()
+    if state is None or "in_force" not in state.detail or state.detail.get("stale"):
+        return sync_schedules(runtime=runtime)
+    return _sync_changed(runtime=runtime) if state.detail.get("reports") else None
+
+
+def _sync_changed(*, runtime: Runtime) -> ScheduleSync | None:
+    # One transaction with the record of the changed reports, so that a failure leaves them recorded.
+    with transaction.atomic(using=database_alias()):
+        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        keys = state.detail.get("reports", [])
+        _write(state, {**state.detail, "reports": []})
+        if runtime.settings.scheduling_approach != "pipeline":
+            return None
+        wanted = pipeline_schedules(runtime.reports.label, keys)
+        synced = runtime.queue.sync_schedules(wanted, only=[(key,) for key in keys])
+    _emit(synced, runtime.settings)
+    return synced
+
+
+def _emit(synced: ScheduleSync, settings: Settings) -> None:
+    if synced.changed:
+        emit_schedule_event(
+            "schedules_synced",
+            approach=settings.scheduling_approach,
+            lines_created=len(synced.created),
+            lines_updated=len(synced.updated),
+            lines_removed=len(synced.removed),
+        )

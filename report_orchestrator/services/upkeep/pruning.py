@@ -1,0 +1,106 @@
+"""Deletes old runs with their steps, old payloads and changes, removed reports, and the queue's own failures, in batches.
+
+Live runs and the last run of each report that the project has stay. If a prune and a person's retry want the same run, the
+first to lock it wins.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from report_orchestrator.models import (
+    ReportChange,
+    ReportRun,
+    ReportSchedule,
+    RunPayload,
+    ScheduleState,
+    SharedState,
+    StateName,
+)
+from report_orchestrator.models.shared_state import CLUSTER_PREFIX
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.events import database_alias, emit_schedule_event
+
+EVERY = timedelta(hours=1)
+BATCH = 500
+FORGOTTEN_AFTER = timedelta(days=1)
+"""For the rows of clusters that have ended."""
+
+
+def prune_if_due(*, runtime: Runtime, until: datetime) -> dict[str, int]:
+    """Prune at most once an hour over all clusters. Return the number of rows deleted of each kind, zeros left out."""
+    now = runtime.clock()
+    if now >= until or not SharedState.objects.claim_turn(StateName.PRUNING, now=now, until=now + EVERY):
+        return {}
+    return prune(runtime=runtime, until=until)
+
+
+def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
+    """Delete rows that are older than the settings keep them, until none is left or `until` has come.
+
+    The kinds take turns, so that many rows of one, or an error, keep no other from being deleted.
+    """
+    now = runtime.clock()
+    batches: dict[str, Callable[[], int]] = {"clusters": lambda: _ended_clusters(now).delete()[0]}
+    if runtime.settings.keep_runs_days:
+        before = now - timedelta(days=runtime.settings.keep_runs_days)
+        batches |= {
+            "runs": lambda: _delete(_old_runs(before)),
+            "changes": lambda: _delete(ReportChange.objects.filter(noticed_at__lt=before)),
+            "reports": lambda: _delete(_forgotten_reports(before)),
+            "queue_failures": lambda: runtime.queue.forget_failures(before=before, most=BATCH),
+        }
+    if runtime.settings.keep_payloads_days:
+        unused_since = now - timedelta(days=runtime.settings.keep_payloads_days)
+        batches["payloads"] = lambda: _delete(RunPayload.objects.filter(run__ended_at__lt=unused_since))
+    counts: Counter[str] = Counter()
+    while batches and runtime.clock() < until:
+        for kind, batch in list(batches.items()):
+            deleted = _try(kind, batch)
+            counts[kind] += deleted
+            if deleted < BATCH:
+                del batches[kind]
+    pruned = {kind: count for kind, count in counts.items() if count}
+    if pruned:
+        emit_schedule_event("pruned", **pruned)
+    return pruned
+
+
+def _old_runs(before: datetime) -> QuerySet[ReportRun]:
+    later = ReportRun.objects.filter(schedule=OuterRef("schedule"), pk__gt=OuterRef("pk"))
+    # In the order of the index on `ended_at`: in the default order each batch would read all runs that are kept.
+    ended = ReportRun.objects.ended().filter(ended_at__lt=before).order_by("ended_at")
+    return ended.filter(Q(schedule__state=ScheduleState.REMOVED) | Exists(later))
+
+
+def _forgotten_reports(before: datetime) -> QuerySet[ReportSchedule]:
+    """Return removed reports whose runs and changes have been deleted."""
+    # Not by joins: PostgreSQL refuses to lock the outer side of one.
+    runs, changes = (model.objects.filter(schedule=OuterRef("pk")) for model in (ReportRun, ReportChange))
+    removed = ReportSchedule.objects.filter(state=ScheduleState.REMOVED, changed_at__lt=before)
+    return removed.exclude(Exists(runs) | Exists(changes))
+
+
+def _ended_clusters(now: datetime) -> QuerySet[SharedState]:
+    return SharedState.objects.filter(name__startswith=CLUSTER_PREFIX, marked_at__lt=now - FORGOTTEN_AFTER)
+
+
+def _delete(
+    rows: QuerySet[ReportRun] | QuerySet[ReportChange] | QuerySet[RunPayload] | QuerySet[ReportSchedule],
+) -> int:
+    """Delete one batch. Locks first: a run that a person has retried since is no longer old."""
+    with transaction.atomic(using=database_alias()):
+        keys = [row.pk for row in rows.select_for_update(skip_locked=True).only("pk")[:BATCH]]
+        rows.model._default_manager.filter(pk__in=keys).delete()
+    return len(keys)
+
+
+def _try(kind: str, batch: Callable[[], int]) -> int:
+    try:
+        return batch()
+    except DatabaseError as error:
+        emit_schedule_event("pruning_failed", kind=kind, error=str(error))
+        return 0

@@ -1,0 +1,69 @@
+"""A download keeps its lease by the clock, not by its output."""
+
+from __future__ import annotations
+
+import gzip
+import time
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from report_orchestrator.adapters.http import bounded_http
+from report_orchestrator.exceptions import LeaseLostError
+from tests.support.fireant_calls import client_of, download, failure
+from tests.support.raw_server import Connection, raw_server
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+GZIP = CHUNKED + b"Content-Encoding: gzip\r\n\r\n"
+EMPTY_MEMBERS = gzip.compress(b"") * 50
+EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 200
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+FRUITLESS = {
+    "empty members": (GZIP, chunk(EMPTY_MEMBERS)),
+    "empty blocks": (GZIP + chunk(gzip.compress(b"")[:10]), chunk(EMPTY_BLOCKS)),
+    "empty deflate blocks": (
+        CHUNKED + b"Content-Encoding: deflate\r\n\r\n" + chunk(zlib.compress(b"")[:2]),
+        chunk(EMPTY_BLOCKS),
+    ),
+    "trailers": (CHUNKED + b"\r\n" + chunk(b"{}") + b"0\r\n", b"X-More: and more\r\n" * 50),
+    "interim responses": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50),
+}
+
+
+def endless(head: bytes, more: bytes, *, seconds: float) -> Callable[[Connection], None]:
+    def talk(connection: Connection) -> None:
+        connection.send(head)
+        while not connection.over.wait(seconds):
+            connection.send(more)
+
+    return talk
+
+
+@pytest.mark.parametrize("kind", FRUITLESS)
+def test_a_download_that_yields_nothing_hears_a_lost_lease(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_http, "HEARTBEAT_SECONDS", 0.05)
+
+    def lost() -> None:
+        raise LeaseLostError
+
+    with raw_server(endless(*FRUITLESS[kind], seconds=0.01)) as server, client_of(server.url) as client:
+        began = time.monotonic()
+        with pytest.raises(LeaseLostError), client.results("7", lost) as pieces:
+            list(pieces)
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("kind", FRUITLESS)
+def test_a_download_that_yields_nothing_ends(kind: str) -> None:
+    head, more = FRUITLESS[kind]
+    with raw_server(endless(head, more * 100, seconds=0)) as server, client_of(server.url) as client:
+        began = time.process_time()
+        raised = failure(download, client)
+        assert time.process_time() - began < 10
+    assert "without content" in raised.message

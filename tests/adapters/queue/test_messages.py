@@ -1,0 +1,87 @@
+"""A message is sent after the commit, and a broker that fails fails no caller."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+import pytest
+from django.db import transaction
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.models import OrmQ
+from pytest_django import Settings as DjangoSettings
+
+from report_orchestrator.adapters.queue.django_q import WORK, DjangoQ
+from report_orchestrator.models import SharedState
+from report_orchestrator.testing import START
+from tests.support.queue_messages import messages
+
+queue = DjangoQ()
+
+
+def broken_broker(list_key: str | None = None) -> NoReturn:
+    raise ConnectionError("the broker is away")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestMessages:
+    def test_a_message_is_sent_after_the_commit_only(self) -> None:
+        with transaction.atomic():
+            queue.notify([7, 8])
+            assert messages() == []
+        assert messages() == [(WORK, (7,)), (WORK, (8,))]
+
+    def test_a_rollback_sends_nothing(self) -> None:
+        with transaction.atomic():
+            queue.notify([7])
+            transaction.set_rollback(True)
+        assert messages() == []
+
+    def test_outside_a_transaction_it_is_sent_at_once(self) -> None:
+        queue.notify([7])
+        assert messages() == [(WORK, (7,))]
+
+    def test_no_run_sends_nothing(self) -> None:
+        queue.notify([])
+        assert messages() == []
+
+    def test_the_queue_puts_no_limit_of_time_on_the_work(self) -> None:
+        queue.notify([7])
+        task = OrmQ.objects.get().task
+        assert (task["timeout"], task["name"]) == (-1, "run 7")
+
+    def test_a_broker_that_fails_does_not_fail_the_caller(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Conf, "BROKER_CLASS", f"{__name__}.broken_broker")
+        queue.notify([7])
+        with transaction.atomic():
+            queue.notify([7, 8])
+            SharedState.objects.record("kept", now=START)
+        assert SharedState.objects.filter(name="kept").exists()
+
+    def test_the_message_of_a_failed_broker_does_not_keep_back_the_next(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        refusals = iter([True, False])
+        real = ORM.enqueue
+
+        def enqueue(broker: Any, task: str) -> Any:
+            if next(refusals):
+                raise ConnectionError("the broker is away")
+            return real(broker, task)
+
+        monkeypatch.setattr(ORM, "enqueue", enqueue)
+        with transaction.atomic():
+            queue.notify([7, 8])
+        assert messages() == [(WORK, (8,))]
+
+    @pytest.mark.django_db
+    def test_workers_are_counted_from_what_the_clusters_reported_lately(self) -> None:
+        now = datetime.now(UTC)
+        for number, (workers, ago) in enumerate([(4, 1), (2, 29), (8, 31)]):
+            detail: dict[str, object] = {"workers": workers}
+            SharedState.objects.record(f"cluster: {number}", now=now - timedelta(seconds=ago), detail=detail)
+        assert queue.workers_alive() == 6
+
+    @pytest.mark.django_db
+    def test_nobody_is_alive_where_no_cluster_reports(self, settings: DjangoSettings) -> None:
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+        assert queue.workers_alive() == 0

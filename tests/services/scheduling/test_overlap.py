@@ -1,0 +1,91 @@
+"""A report that is due while its last run has not ended."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from report_orchestrator.conf import get_settings
+from report_orchestrator.domain.runs import Status
+from report_orchestrator.models import ReportRun
+from report_orchestrator.ports import JobState
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.running.worker import advance, run_due
+from report_orchestrator.services.scheduling.backfill import Occurrence, find_schedules, open_backfill
+from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
+from report_orchestrator.testing import START, FakePorts, geo_report
+from tests.support.settings_factory import SettingsFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def due_twice(fakes: FakePorts, *, setting: str = "skip", own: str = "") -> None:
+    """The first run still waits for Fireant when the second time comes."""
+    settings = SettingsFactory.make(OVERLAP=setting, MAX_POLL_ATTEMPTS=1000)
+    fakes.fireant.answer("101", *[JobState.RUNNING] * 3)
+    fakes.reports.add(geo_report("1"), cron="*/10 * * * *", overlap=own)
+    discover(runtime=fakes.runtime(get_settings()))
+    for _ in range(2):
+        fakes.clock.advance(minutes=10)
+        open_due_runs(runtime=fakes.runtime(settings))
+        run_due(None, runtime=fakes.runtime(settings), until=fakes.clock.now + timedelta(seconds=1))
+
+
+def statuses() -> list[tuple[datetime, str]]:
+    return list(ReportRun.objects.order_by("scheduled_for").values_list("scheduled_for", "status"))
+
+
+FIRST, SECOND = START + timedelta(minutes=10), START + timedelta(minutes=20)
+
+
+@pytest.mark.parametrize(("setting", "own"), [("skip", ""), ("allow", "skip")])
+def test_skip_records_the_time_and_why(fakes: FakePorts, setting: str, own: str) -> None:
+    due_twice(fakes, setting=setting, own=own)
+    assert statuses() == [(FIRST, Status.DEFERRED), (SECOND, Status.SKIPPED)]
+    skipped = ReportRun.objects.get(status=Status.SKIPPED)
+    assert (skipped.error_code, "OVERLAP" in skipped.error) == ("overlap", True)
+
+
+@pytest.mark.parametrize(("setting", "own"), [("allow", ""), ("skip", "allow")])
+def test_allow_runs_both(fakes: FakePorts, setting: str, own: str) -> None:
+    due_twice(fakes, setting=setting, own=own)
+    assert statuses() == [(FIRST, Status.DEFERRED), (SECOND, Status.SUCCEEDED)]
+
+
+@pytest.mark.parametrize(("setting", "own"), [("queue", ""), ("skip", "queue")])
+def test_queue_starts_the_second_when_the_first_has_ended(fakes: FakePorts, setting: str, own: str) -> None:
+    due_twice(fakes, setting=setting, own=own)
+    assert statuses() == [(FIRST, Status.DEFERRED), (SECOND, Status.QUEUED)]
+    second = ReportRun.objects.get(scheduled_for=SECOND)
+    settings = SettingsFactory.make()
+    assert not advance(second.pk, runtime=fakes.runtime(settings))
+    ReportRun.objects.get(scheduled_for=FIRST).write(status="canceled", wake_at=None, ended_at=fakes.clock.now)
+    run_due(None, runtime=fakes.runtime(settings), until=fakes.clock.now + timedelta(seconds=1))
+    assert statuses()[1] == (SECOND, Status.SUCCEEDED)
+
+
+def test_times_that_are_decided_together_run_one_after_another(fakes: FakePorts) -> None:
+    settings = SettingsFactory.make(SCHEDULING_APPROACH="schedule")
+    fakes.fireant.answer("101", JobState.RUNNING)
+    fakes.reports.add(geo_report("1"), cron="*/20 * * * *")
+    discover(runtime=fakes.runtime(get_settings()))
+    fakes.clock.advance(hours=1)
+    assert open_due_runs(runtime=fakes.runtime(settings)).runs == 3
+    run_due(None, runtime=fakes.runtime(settings), until=fakes.clock.now + timedelta(seconds=1))
+    assert [status for _time, status in statuses()] == [Status.DEFERRED, Status.QUEUED, Status.QUEUED]
+
+
+@pytest.mark.parametrize(("overlap", "status"), [("skip", Status.SKIPPED), ("queue", Status.QUEUED)])
+def test_a_backfill_counts_as_a_run_in_progress(fakes: FakePorts, overlap: str, status: Status) -> None:
+    settings = SettingsFactory.make(OVERLAP=overlap)
+    fakes.reports.add(geo_report("1"), cron="*/10 * * * *")
+    discover(runtime=fakes.runtime(get_settings()))
+    [schedule] = find_schedules(["1"], fakes.runtime(settings))
+    yesterday = Occurrence(schedule=schedule, scheduled_for=START - timedelta(days=1))
+    open_backfill([yesterday], actor="ann", runtime=fakes.runtime(settings))
+    fakes.clock.advance(minutes=10)
+    open_due_runs(runtime=fakes.runtime(settings))
+    run = ReportRun.objects.get(scheduled_for=FIRST)
+    assert run.status == status
+    assert not advance(run.pk, runtime=fakes.runtime(settings))

@@ -1,0 +1,208 @@
+"""The schedule rows of each approach, and the approach in effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+import pytest
+from django.db import OperationalError
+from pytest_django import Settings as DjangoSettings
+
+from report_orchestrator.conf import get_settings
+from report_orchestrator.models import ReportSchedule, SharedState, StateName
+from report_orchestrator.ports import QueueSchedule, ScheduleSync
+from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.scheduling import queue_sync
+from report_orchestrator.services.scheduling.effective_settings import effective_settings
+from report_orchestrator.services.scheduling.pausing import pause
+from report_orchestrator.services.scheduling.queue_schedules import ticks
+from report_orchestrator.services.scheduling.queue_sync import (
+    remove_schedules,
+    request_sync,
+    sync_if_stale,
+    sync_schedules,
+)
+from report_orchestrator.services.upkeep.tick import tick
+from report_orchestrator.testing import START, FakePorts, FakeQueue, geo_report, make_runtime
+from tests.support.settings_factory import SettingsFactory
+
+pytestmark = pytest.mark.django_db
+SENSOR = SettingsFactory.make()
+PIPELINE = SettingsFactory.make(SCHEDULING_APPROACH="pipeline")
+SCHEDULE = SettingsFactory.make(SCHEDULING_APPROACH="schedule", SCHEDULE_CRON_EXPRESSION="5 * * * *")
+ALWAYS = {"report orchestrator: discovery", "report orchestrator: tick"}
+
+
+@pytest.fixture
+def two_reports(fakes: FakePorts) -> FakePorts:
+    for key in ("1", "2"):
+        fakes.reports.add(geo_report(key))
+    discover(runtime=fakes.runtime(get_settings()))
+    return fakes
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        (SENSOR, {"report orchestrator: cron sensor"}),
+        (SCHEDULE, {"report orchestrator: schedule"}),
+        (PIPELINE, {"report 1: Windstorm accumulation", "report 2: Windstorm accumulation"}),
+    ],
+)
+def test_a_sync_leaves_exactly_the_lines_of_the_approach(
+    two_reports: FakePorts, settings: object, lines: set[str]
+) -> None:
+    for other in (SENSOR, SCHEDULE, PIPELINE, settings):
+        sync_schedules(runtime=make_runtime(two_reports.ports, other))  # type: ignore[arg-type]  # settings, by parametrize
+    assert two_reports.queue.lines.keys() == ALWAYS | lines
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "turn"),
+    [
+        ("0 14 * * *", "UTC", START + timedelta(hours=2)),
+        ("0 18 * * *", "UTC", START + timedelta(hours=6)),
+        ("0 14 * * *", "America/New_York", START + timedelta(hours=6)),
+    ],
+)
+def test_a_sync_computes_the_turns_of_ticks_again(
+    two_reports: FakePorts, settings: DjangoSettings, cron: str, zone: str, turn: datetime
+) -> None:
+    given = {"SCHEDULING_APPROACH": "schedule", "SCHEDULE_CRON_EXPRESSION": cron}
+    settings.TIME_ZONE = zone
+    schedule = SettingsFactory.make(**given, DISCOVERY_SENSOR_INTERVAL_SECONDS=600)
+    due = {tick.name: START + timedelta(hours=4) for tick in ticks(schedule)} | {"tick": START}
+    for tick_ in ticks(schedule):
+        SharedState.objects.create(name=tick_.state_name, due_at=due[tick_.name], marked_at=START)
+    sync_schedules(runtime=make_runtime(two_reports.ports, schedule))
+    turns = {tick_.name: SharedState.objects.get(name=tick_.state_name).due_at for tick_ in ticks(schedule)}
+    assert turns == {"tick": START, "discovery": START + timedelta(minutes=10), "schedule": turn}
+
+
+def test_all_lines_are_removed_before_the_app_is_and_come_back_with_the_next_tick(two_reports: FakePorts) -> None:
+    runtime = make_runtime(two_reports.ports, PIPELINE)
+    sync_schedules(runtime=runtime)
+    assert len(remove_schedules(runtime=runtime).removed) == len(ALWAYS) + 2
+    assert two_reports.queue.lines == {}
+    assert remove_schedules(runtime=runtime).removed == ()
+    tick(runtime=runtime, until=START)
+    assert len(two_reports.queue.lines) == len(ALWAYS) + 2
+
+
+def test_a_switch_by_command_reaches_clusters_that_are_running_and_is_not_undone_by_their_ticks(
+    two_reports: FakePorts,
+) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, SENSOR))
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    running = effective_settings(SENSOR)  # what a cluster that was started as a sensor goes by now
+    assert running.scheduling_approach == "pipeline"
+    tick(runtime=make_runtime(two_reports.ports, running), until=START)
+    assert "report 1: Windstorm accumulation" in two_reports.queue.lines
+    assert [tick.name for tick in ticks(running)] == ["tick", "discovery"]
+
+
+def test_a_window_and_its_cron_are_in_force_together(two_reports: FakePorts) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, SCHEDULE))
+    assert effective_settings(SENSOR).schedule_cron_expression == "5 * * * *"
+    assert effective_settings(SENSOR).schedule_interval == SCHEDULE.schedule_interval
+
+
+def test_nothing_synced_leaves_the_settings_as_they_are(fakes: FakePorts) -> None:
+    assert effective_settings(SENSOR) == SENSOR
+
+
+def test_a_tick_makes_the_lines_once_and_again_only_when_a_report_changed(two_reports: FakePorts) -> None:
+    assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
+    assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is None
+    two_reports.reports.change("1", name="Renamed")
+    discover(runtime=make_runtime(two_reports.ports, get_settings()))
+    synced = sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE))
+    assert synced is not None
+    assert synced.created == ("report 1: Renamed",)
+    assert synced.removed == ("report 1: Windstorm accumulation",)
+    assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is None
+
+
+def test_a_pause_takes_the_line_away_at_the_next_tick(two_reports: FakePorts) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    pause(["1"], actor="ann", reason="", runtime=make_runtime(two_reports.ports))
+    tick(runtime=make_runtime(two_reports.ports, PIPELINE), until=START)
+    assert "report 1: Windstorm accumulation" not in two_reports.queue.lines
+
+
+def test_asking_for_a_reconciliation_before_there_are_lines_is_harmless(fakes: FakePorts) -> None:
+    request_sync({1})
+    assert not ReportSchedule.objects.exists()
+
+
+def test_what_the_queue_left_undecided_is_opened_by_the_tick(two_reports: FakePorts) -> None:
+    SharedState.objects.record(StateName.SCHEDULING, now=START)
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    two_reports.clock.advance(hours=1, seconds=30)
+    tick(runtime=make_runtime(two_reports.ports, PIPELINE), until=START)
+    assert two_reports.queue.notified == []  # the queue may still fire its line
+    two_reports.clock.advance(seconds=45)
+    tick(runtime=make_runtime(two_reports.ports, PIPELINE), until=START)
+    assert len(two_reports.queue.notified) == 2
+
+
+def test_an_edit_has_only_its_own_reports_line_looked_at(two_reports: FakePorts) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    two_reports.queue.lines["report 2: Windstorm accumulation"] = two_reports.queue.lines["report orchestrator: tick"]
+    two_reports.reports.change("1", cron="5 * * * *")
+    discover(runtime=make_runtime(two_reports.ports, get_settings()))
+    synced = sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE))
+    assert synced is not None
+    assert (list(synced.updated), synced.created, synced.removed) == (["report 1: Windstorm accumulation"], (), ())
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+
+
+def test_a_sync_that_fails_is_made_up_for_by_the_next_tick(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    two_reports.reports.change("1", cron="5 * * * *")
+    discover(runtime=make_runtime(two_reports.ports, get_settings()))
+    for attempt in (sync_if_stale, sync_schedules):
+        with monkeypatch.context() as broken:
+            broken.setattr(FakeQueue, "sync_schedules", deadlocked)
+            with pytest.raises(OperationalError):
+                attempt(runtime=make_runtime(two_reports.ports, PIPELINE))
+    assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+    assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is None
+
+
+def deadlocked(*_args: object, **_kwargs: object) -> NoReturn:
+    raise OperationalError("deadlock detected")
+
+
+def test_after_very_many_edits_all_lines_are_looked_at(two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_sync, "MANY", 1)
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    for key in ("1", "2"):
+        two_reports.reports.change(key, cron="5 * * * *")
+    discover(runtime=make_runtime(two_reports.ports, get_settings()))
+    synced = sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE))
+    assert synced is not None
+    assert (len(synced.updated), synced.unchanged) == (2, 2)
+
+
+def test_an_edit_that_comes_during_a_sync_is_not_forgotten(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = FakeQueue.sync_schedules
+
+    def overtaken(self: FakeQueue, wanted: Iterable[QueueSchedule], **only: Any) -> ScheduleSync:
+        synced = sync(self, list(wanted), **only)
+        two_reports.reports.change("1", cron="5 * * * *")
+        discover(runtime=make_runtime(two_reports.ports, get_settings()))
+        return synced
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(FakeQueue, "sync_schedules", overtaken)
+        sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
