@@ -38,14 +38,14 @@ _AUTHORIZATION = re.compile(_EMPTY + r"[^\"'\\\s,;<>]++(?:[ \t]++[^\"'\\\s,;<>]+
 """The value of the header without quotes: scheme and credential."""
 _COOKIES = re.compile(r"[^\"'\r\n]++")
 
-_TELLING_PART = re.compile(
+_SECRET_PART = re.compile(
     "passw|passphrase|passcode|secret|token|credential|authorization|apikey|accesskey|accountkey|privatekey|signingkey|"
     "encryptionkey|subscriptionkey|functionskey|sharedkey|masterkey|connectionstring|connstr|cookie|signature|"
     "kennwort|geheim|motdepasse|contrase|wachtwoord|hasło|lösenord"
 )
-_TELLING_WORDS = frozenset({"pass", "pwd", "pw", "sas", "sig", "auth", "bearer", "jwt", "senha", "clave"})
+_SECRET_WORDS = frozenset({"pass", "pwd", "pw", "sas", "sig", "auth", "bearer", "jwt", "senha", "clave"})
 """Names that suggest a secret, alone or as their last word."""
-_TELLING_PARAMETERS = frozenset({"key", "code"})
+_SECRET_PARAMETERS = frozenset({"key", "code"})
 """Names that suggest a secret only alone, and in a text only as a parameter of an address."""
 _PROSE = frozenset(
     {"token", "tokens", "secret", "secrets", "signature", "credential", "credentials", "auth", "bearer", "pass"}
@@ -98,7 +98,7 @@ def _without_values(text: str) -> str:
     kept: list[str] = []
     at = 0
     for pair in _PAIR.finditer(text):
-        if pair.start() < at or not _is_telling_pair(pair):
+        if pair.start() < at or not _pair_suggests_secret(pair):
             continue
         if value := _value_pattern(pair[1], pair[4]).match(text, pair.end()):
             kept += [text[at : pair.end()], MASK]
@@ -113,19 +113,19 @@ def _value_pattern(name: str, quote: str) -> re.Pattern[str]:
     return _COOKIES if not quote and end.endswith("cookie") else _VALUES[quote]
 
 
-def _is_telling_pair(pair: re.Match[str]) -> bool:
+def _pair_suggests_secret(pair: re.Match[str]) -> bool:
     name, is_quoted = pair[1][-_LONGEST_NAME:].lower(), pair[2][0] in "\\\"'"
-    if name in _TELLING_PARAMETERS and not is_quoted:
+    if name in _SECRET_PARAMETERS and not is_quoted:
         return pair.string[max(pair.start() - 1, 0)] in "?&"
-    return is_telling(pair[1][-_LONGEST_NAME:]) and (pair[3] == "=" or is_quoted or name not in _PROSE)
+    return suggests_secret(pair[1][-_LONGEST_NAME:]) and (pair[3] == "=" or is_quoted or name not in _PROSE)
 
 
 @lru_cache(maxsize=1024)
-def is_telling(name: str) -> bool:
+def suggests_secret(name: str) -> bool:
     """Return True if a value under this name is likely a secret: `db_password`, `AccountKey`, `sig`, `Passwort`."""
     words = [word.lower() for word in _WORDS_OF_NAME.findall(name[-_LONGEST_NAME:])]
     together = "".join(words)
-    return together == "key" or not _TELLING_WORDS.isdisjoint(words[-1:]) or _TELLING_PART.search(together) is not None
+    return together == "key" or not _SECRET_WORDS.isdisjoint(words[-1:]) or _SECRET_PART.search(together) is not None
 
 
 def _without_cut_secret(text: str, secrets: tuple[str, ...]) -> str:

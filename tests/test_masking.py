@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from report_orchestrator.masking import LONGEST, _lent, is_telling, lent, masked, remember
+from report_orchestrator.masking import LONGEST, _lent, lent, masked, remember, suggests_secret
 
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60)
 AROUND = st.binary(max_size=9)
@@ -100,16 +100,16 @@ def test_credentials_are_known_by_their_shape(shape: str, secret: str) -> None:
     assert "***" in masked_text
 
 
-TELLING = (
+SECRET = (
     "pass pwd sas sig signature account_key access_key shared_access_signature auth bearer conn_str key Passwort "
     "connectionString apiKey API_KEY password1 clientSecret refresh_token mot_de_passe"
 )
 PLAIN = "passenger compass id value report_key priority spin author authority code is_authorized pass_through"
 
 
-@pytest.mark.parametrize(("names", "are_telling"), [(TELLING, True), (PLAIN, False)])
-def test_names_that_suggest_a_secret(names: str, are_telling: bool) -> None:
-    assert [name for name in names.split() if is_telling(name) is not are_telling] == []
+@pytest.mark.parametrize(("names", "suggest"), [(SECRET, True), (PLAIN, False)])
+def test_names_that_suggest_a_secret(names: str, suggest: bool) -> None:
+    assert [name for name in names.split() if suggests_secret(name) is not suggest] == []
 
 
 def test_a_very_long_text_is_cut_before_it_is_searched() -> None:

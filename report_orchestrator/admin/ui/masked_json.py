@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from io import StringIO
 
 from report_orchestrator.conf import current_secrets
-from report_orchestrator.masking import is_telling, masked
+from report_orchestrator.masking import masked, suggests_secret
 
 HIDDEN = "***"
 _NAMING = frozenset({"name", "key", "id", "field", "parameter", "header"})
@@ -32,13 +32,13 @@ def _hidden(value: object, mask: Callable[[str], str] = str) -> object:
     match value:
         case Mapping():
             names_secret = any(
-                is_telling(str(inner))
+                suggests_secret(str(inner))
                 for name, inner in value.items()
                 if str(name).lower() in _NAMING and isinstance(inner, str)
             )
             return {
                 mask(str(name)): HIDDEN
-                if inner and (is_telling(str(name)) or (names_secret and str(name).lower() == "value"))
+                if inner and (suggests_secret(str(name)) or (names_secret and str(name).lower() == "value"))
                 else _hidden(inner, mask)
                 for name, inner in value.items()
             }
