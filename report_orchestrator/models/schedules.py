@@ -115,7 +115,7 @@ class ReportSchedule(PartiallyIndexedModel):
         return describe_report(self.report_key, self.name)
 
     @property
-    def follows_another(self) -> bool:
+    def has_predecessor(self) -> bool:
         """True if another report had this key, and was removed before this one was discovered. One query."""
         return self.changes.filter(kind=ChangeKind.REMOVED, noticed_at__lte=self.discovered_at).exists()
 

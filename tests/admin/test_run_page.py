@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "reports"])
 
 
 class TestSecrets:
-    def test_telling_names_hide_what_stands_under_them_at_any_depth(self) -> None:
+    def test_names_that_suggest_a_secret_hide_their_values_at_any_depth(self) -> None:
         body = {
             "name": "Windstorm",
             "meta": [{"api_key": "k", "Password": {"a": 1}, "password": ""}, "open"],

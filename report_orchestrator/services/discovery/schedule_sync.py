@@ -179,7 +179,7 @@ def _compare(
 
 def save_edits(edits: Edits) -> None:
     for row in edits.replaced:
-        _set_runs_apart(row)
+        _archive_runs(row)
     ReportSchedule.objects.bulk_create(edits.created, batch_size=CHUNK)
     # The rows are locked, so they exist. Of many rows `bulk_update` would cost a second more.
     upsert(*edits.updated, update=_COLUMNS, batch_size=CHUNK)
@@ -204,7 +204,7 @@ def save_edits(edits: Edits) -> None:
         )
 
 
-def _set_runs_apart(row: ReportSchedule) -> None:
+def _archive_runs(row: ReportSchedule) -> None:
     """Give the runs of a removed report a row of their own, so that none of them counts as one of the report that follows.
 
     The key of that row names the last of the runs: a report may be replaced several times.

@@ -99,7 +99,7 @@ def _missing(schedule: ReportSchedule, days: Days) -> Iterator[Occurrence]:
             code=ErrorCode.NO_CRON,
         )
     times = days.times_of(schedule)
-    if schedule.follows_another:
+    if schedule.has_predecessor:
         times = (moment for moment in times if moment > schedule.discovered_at)
     while chunk := list(islice(times, CHUNK)):
         runs = ReportRun.objects.filter(schedule=schedule, scheduled_for__in=chunk)
