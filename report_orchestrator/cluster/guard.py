@@ -30,14 +30,14 @@ from report_orchestrator.services.running.db_retry import with_db_retry
 logger = logging.getLogger("report_orchestrator.cluster")
 
 
-def patient_monitor(results: ResultChannel, broker: Any) -> None:
+def monitor_with_retry(results: ResultChannel, broker: Any) -> None:
     """Run Django-Q2's monitor. It dies of a message that cannot be acknowledged, so wait while the database is away."""
     acknowledge = broker.acknowledge
     broker.acknowledge = lambda task_id: with_db_retry(partial(acknowledge, task_id))
     monitor(results, broker)
 
 
-ROLES = {worker: "worker", pusher: "pusher", patient_monitor: "monitor", ticker: "ticker"}
+ROLES = {worker: "worker", pusher: "pusher", monitor_with_retry: "monitor", ticker: "ticker"}
 SCHEDULER_INTERVAL = 30.0  # seconds, as in Django-Q2
 PUSHER_GRACE = 3.0  # seconds for a pusher to queue the messages that it has fetched
 MONITOR_GRACE = 5.0  # seconds for a monitor to store waiting results
@@ -98,7 +98,7 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
         self.spawn_process(worker, self.task_queue, self.result_queue, Timer(), self.timeout)
 
     def spawn_monitor(self) -> Child:
-        return self.spawn_process(patient_monitor, self.result_queue, self.broker)
+        return self.spawn_process(monitor_with_retry, self.result_queue, self.broker)
 
     def spawn_process(self, target: Callable[..., object], *args: Any) -> Child:
         """Start a child that runs a role function of Django-Q2."""

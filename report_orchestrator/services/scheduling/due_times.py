@@ -93,13 +93,14 @@ class Decision:
 class _Window:
     """The times of one cron in a catch-up.
 
-    Those after `on_time_since` are on time. Those up to `earliest` are too old to be listed; `forgotten` is their first.
+    Those after `on_time_since` are on time. Those up to `earliest` are too old and not listed: `beyond_lookback` is the first
+    of them.
     """
 
     times: Sequence[datetime]
     on_time_since: datetime
     earliest: datetime
-    forgotten: datetime | None
+    beyond_lookback: datetime | None
     next_run_at: datetime
 
 
@@ -139,7 +140,7 @@ class DueTimes:
         is_last = not piece or piece[-1] == window.times[-1]
         until = catch_up.until if is_last else piece[-1]
         wanted = set(_after(schedule.decided_until, selected)[: len(piece)])
-        skips = _forgotten(window) if schedule.decided_until == catch_up.since else []
+        skips = _skips_beyond_lookback(window) if schedule.decided_until == catch_up.since else []
         for moment in piece:
             if skips_all or moment not in wanted:
                 reason = ErrorCode.OVERLAP if moment in wanted else ErrorCode.MISSED
@@ -164,7 +165,7 @@ class DueTimes:
             times=tuple(times_between(cron, zone, after=max(since, earliest), until=until)),
             on_time_since=on_time_since,
             earliest=earliest,
-            forgotten=next(beyond, None) if since < earliest else None,
+            beyond_lookback=next(beyond, None) if since < earliest else None,
             next_run_at=next_time(cron, zone, after=until),
         )
 
@@ -184,11 +185,11 @@ class DueTimes:
         return window.times[-1:]
 
 
-def _forgotten(window: _Window) -> list[Skip]:
+def _skips_beyond_lookback(window: _Window) -> list[Skip]:
     """Return the skip that covers all times beyond the look-back; none where there are none."""
-    if window.forgotten is None:
+    if window.beyond_lookback is None:
         return []
-    return [Skip(scheduled_for=window.forgotten, reason=ErrorCode.BEYOND_LOOKBACK, covers_until=window.earliest)]
+    return [Skip(scheduled_for=window.beyond_lookback, reason=ErrorCode.BEYOND_LOOKBACK, covers_until=window.earliest)]
 
 
 def _after(instant: datetime, times: Sequence[datetime]) -> Sequence[datetime]:

@@ -26,8 +26,8 @@ from report_orchestrator.services.events import database_alias, emit_schedule_ev
 
 EVERY = timedelta(hours=1)
 BATCH = 500
-FORGOTTEN_AFTER = timedelta(days=1)
-"""For the rows of clusters that have ended."""
+CLUSTERS_KEPT_FOR = timedelta(days=1)
+"""The rows of clusters that have ended are deleted after this time."""
 
 
 def prune_if_due(*, runtime: Runtime, until: datetime) -> dict[str, int]:
@@ -50,7 +50,7 @@ def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
         batches |= {
             "runs": lambda: _delete(_old_runs(before)),
             "changes": lambda: _delete(ReportChange.objects.filter(noticed_at__lt=before)),
-            "reports": lambda: _delete(_forgotten_reports(before)),
+            "reports": lambda: _delete(_reports_without_history(before)),
             "queue_failures": lambda: runtime.queue.forget_failures(before=before, most=BATCH),
         }
     if runtime.settings.keep_payloads_days:
@@ -76,7 +76,7 @@ def _old_runs(before: datetime) -> QuerySet[ReportRun]:
     return ended.filter(Q(schedule__state=ScheduleState.REMOVED) | Exists(later))
 
 
-def _forgotten_reports(before: datetime) -> QuerySet[ReportSchedule]:
+def _reports_without_history(before: datetime) -> QuerySet[ReportSchedule]:
     """Return removed reports whose runs and changes have been deleted."""
     # Not by joins: PostgreSQL refuses to lock the outer side of one.
     runs, changes = (model.objects.filter(schedule=OuterRef("pk")) for model in (ReportRun, ReportChange))
@@ -85,7 +85,7 @@ def _forgotten_reports(before: datetime) -> QuerySet[ReportSchedule]:
 
 
 def _ended_clusters(now: datetime) -> QuerySet[SharedState]:
-    return SharedState.objects.filter(name__startswith=CLUSTER_PREFIX, marked_at__lt=now - FORGOTTEN_AFTER)
+    return SharedState.objects.filter(name__startswith=CLUSTER_PREFIX, marked_at__lt=now - CLUSTERS_KEPT_FOR)
 
 
 def _delete(

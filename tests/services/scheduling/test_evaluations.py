@@ -68,7 +68,7 @@ def test_the_ticks_of_the_pipeline_approach_are_recorded_now_and_then(
     assert spans() == [EvaluatedSpan(since=START, until=START + timedelta(seconds=66), count=3)]
 
 
-def test_old_spans_are_forgotten(fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_spans_are_dropped(fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
     for _hour in range(SPANS_KEPT + 3):
         look(fakes, monkeypatch)
         fakes.clock.advance(hours=1)
