@@ -121,6 +121,14 @@ class OrchestratorCommand(BaseCommand):
         console = Console(file=self.stdout.unescaped, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
         console.print(table, markup=False)
 
+    def write_missing(self, run_ids: Iterable[int], runs: Iterable[ReportRun]) -> bool:
+        """Return True, and name the runs, if some of them no longer exist: a person or pruning deleted them."""
+        missing = sorted(set(run_ids) - {run.pk for run in runs})
+        if missing:
+            numbers = ", ".join(map(str, missing))
+            self.stderr.write(f"Deleted before it ended, so its result is unknown: run {numbers}.")
+        return bool(missing)
+
     def progress_console(self) -> Console:
         return Console(file=self.stderr.unescaped, highlight=False)  # type: ignore[arg-type]  # it writes like a file
 

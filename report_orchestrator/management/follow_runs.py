@@ -51,9 +51,8 @@ class FollowRunsCommand(OrchestratorCommand):
             )
         else:
             self._write_runs(runs, refused)
-        return bool(refused) or any(
-            run.has_ended and run.status not in {Status.SUCCEEDED, Status.SKIPPED} for run in runs
-        )
+        failed = any(run.has_ended and run.status not in {Status.SUCCEEDED, Status.SKIPPED} for run in runs)
+        return self.write_missing(run_ids, runs) or bool(refused) or failed
 
     def _rounds(
         self, run_ids: Sequence[int], runtime: Runtime, options: Mapping[str, Any]

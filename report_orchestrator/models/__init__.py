@@ -6,6 +6,7 @@ changes           the differences that discovery and people made to them
 operator_actions  the actions of people on runs
 shared_state      named rows that all processes share
 instants          the database field of all instants
+managers          the manager of all our tables, which reads where they are written
 partial_indexes   models whose indexes have conditions, which MySQL ignores
 database_errors   errors that another try cures
 connections       close the process's connections

@@ -5,6 +5,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.managers import PrimaryManager
 
 
 class ChangeKind(models.TextChoices):
@@ -45,7 +46,10 @@ class ReportChange(models.Model):
     source = models.CharField(_("source"), max_length=16, choices=ChangeSource.choices)
     noticed_at = InstantField(_("detected"))
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("change")
         verbose_name_plural = _("changes")
         ordering = ("-noticed_at", "-pk")

@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.managers import PrimaryManager
 
 
 class InterventionKind(models.TextChoices):
@@ -22,7 +23,10 @@ class Intervention(models.Model):
     reason = models.TextField(_("reason"), blank=True)
     made_at = InstantField(_("time"))
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("operator action")
         verbose_name_plural = _("operator actions")
         ordering = ("-made_at", "-pk")

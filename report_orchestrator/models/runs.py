@@ -26,6 +26,7 @@ from report_orchestrator.domain.runs import (
 )
 from report_orchestrator.exceptions import LeaseLostError
 from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.managers import PrimaryManager
 from report_orchestrator.models.partial_indexes import PartiallyIndexedModel
 
 STATUS_LABELS = {
@@ -201,9 +202,10 @@ class ReportRun(PartiallyIndexedModel):
         help_text=_("Time between failures and their retries, which the duration leaves out."),
     )
 
-    objects = RunQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(RunQuerySet)()
 
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering = ("-pk",)
@@ -337,7 +339,10 @@ class RunPayload(models.Model):
     )
     body = models.JSONField(_("body"))
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("payload")
         verbose_name_plural = _("payloads")
 
@@ -364,7 +369,10 @@ class RunStep(PartiallyIndexedModel):
     error = models.TextField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
 
+    objects = PrimaryManager()
+
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("step")
         verbose_name_plural = _("steps")
         ordering = ("pk",)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.domain.reports import describe_report
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.managers import PrimaryManager
 from report_orchestrator.models.partial_indexes import PartiallyIndexedModel
 
 
@@ -83,9 +84,10 @@ class ReportSchedule(PartiallyIndexedModel):
     discovered_at = InstantField(_("discovered"))
     changed_at = InstantField(_("last change"))
 
-    objects = ScheduleQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(ScheduleQuerySet)()
 
     class Meta:
+        base_manager_name = "objects"
         verbose_name = _("report")
         verbose_name_plural = _("reports")
         ordering = ("pk",)

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.models.instants import InstantField
+from report_orchestrator.models.managers import PrimaryManager
 from report_orchestrator.models.upsert import upsert
 
 CLOCK_SLACK = timedelta(seconds=5)
@@ -77,9 +78,10 @@ class SharedState(models.Model):
     marked_at = InstantField(_("last recorded"), null=True, blank=True)
     detail = models.JSONField(_("details"), default=dict)
 
-    objects = SharedStateQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(SharedStateQuerySet)()
 
     class Meta:
+        base_manager_name = "objects"
         db_table = "report_orchestrator_mark"
         verbose_name = _("shared state")
         verbose_name_plural = _("shared states")

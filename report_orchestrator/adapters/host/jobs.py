@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
-from django.db.models import CharField, DateField, Model
+from django.db.models import CharField, DateField, Model, QuerySet
 
 from report_orchestrator.adapters.host.fields import field_named, resolve_field, resolve_model, resolve_paths
 from report_orchestrator.adapters.host.rules import JOB_FIELDS, MODIFIER_FIELDS
@@ -47,6 +47,11 @@ class HostJobs:
     def _model(self) -> type[Model]:
         return resolve_model(self._settings.job_model, "JOB_MODEL")
 
+    @property
+    def _rows(self) -> QuerySet[Model]:
+        """Return the jobs where they are written: a replica may lack the one that was just recorded."""
+        return self._model._default_manager.using(router.db_for_write(self._model))
+
     @cached_property
     def _report_model(self) -> type[Model]:
         return resolve_model(self._settings.report_model, "REPORT_MODEL")
@@ -66,7 +71,7 @@ class HostJobs:
         columns = self._identity(report_key, fireant_job_id)
         with self._refusals("the record of a job"), transaction.atomic(using=router.db_for_write(SharedState)):
             SharedState.objects.lock(StateName.JOB_RECORD_LOCK, now=datetime.now(UTC))
-            found = self._model._default_manager.filter(**columns).order_by("pk").first()
+            found = self._rows.filter(**columns).order_by("pk").first()
             return str((found or self._create({**columns, **self._modifier(modifier_key)})).pk)
 
     def _create(self, columns: dict[str, Any]) -> Model:
@@ -88,7 +93,7 @@ class HostJobs:
         if not known:
             return
         with self._refusals("the end of a job"), transaction.atomic(using=router.db_for_write(self._model)):
-            for job in self._model._default_manager.filter(**self._identity(report_key, fireant_job_id)):
+            for job in self._rows.filter(**self._identity(report_key, fireant_job_id)):
                 for name, value in known.items():
                     setattr(job, name, value)
                 job.save(update_fields=[*known, *self._automatic_dates])
@@ -134,7 +139,7 @@ class HostJobs:
         if field_named(self._model, key).is_relation:
             key = f"{key}__pk"
         columns = {"report_key": key, "fireant_job_id": self._paths["fireant_jobid"], **self._modifier_dates}
-        rows = self._model._default_manager.filter(**{f"{created}__gt": later_than(since)}).order_by(created, "pk")
+        rows = self._rows.filter(**{f"{created}__gt": later_than(since)}).order_by(created, "pk")
         for created_at, *values in rows.values_list(created, *columns.values()).iterator(chunk_size=1000):
             row: dict[str, Any] = dict(zip(columns, values, strict=True))
             texts = {name: str(row[name]) for name in ("report_key", "fireant_job_id")}

@@ -77,13 +77,16 @@ class HostModifiers:
         )
 
     def _report(self, key: str, pk: object) -> Model:
-        report = None if pk is None else self.report_model._default_manager.filter(pk=pk).first()
+        reports = self.report_model._default_manager.using(router.db_for_write(self.report_model))
+        report = None if pk is None else reports.filter(pk=pk).first()
         if report is None:
             raise ReportNotFoundError(f"Report {key} does not exist in {self.report_model._meta.label}.")
         return report
 
     def _of_date(self, run_date: date) -> QuerySet[Any]:
-        return self.model._default_manager.filter(**{self.paths["as_at_date"]: run_date}).order_by("pk")
+        # Where they are written: a replica may lack the one that another process has just created.
+        rows = self.model._default_manager.using(router.db_for_write(self.model))
+        return rows.filter(**{self.paths["as_at_date"]: run_date}).order_by("pk")
 
     def _linked(self, report_pk: object, run_date: date) -> Model | None:
         return self._of_date(run_date).filter(**{f"{self.paths['reports']}__pk": report_pk}).first()

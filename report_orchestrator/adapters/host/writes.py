@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import DataError, IntegrityError, InternalError, ProgrammingError
+from django.db import DataError, IntegrityError, InternalError, ProgrammingError, router
 from django.db.models import ForeignKey, ForeignObjectRel, Model
 
 from report_orchestrator.adapters.host.fields import field_named
@@ -46,7 +46,8 @@ def reference(model: type[Model], path: str, target: type[Model], key: str) -> d
     field = field_named(model, path)
     value = Keys(model=target).value(key)
     if isinstance(field, ForeignKey) and field.target_field.name != target._meta.pk.name:
-        value = target._base_manager.filter(pk=value).values_list(field.target_field.name, flat=True).first()
+        rows = target._base_manager.using(router.db_for_write(target)).filter(pk=value)
+        value = rows.values_list(field.target_field.name, flat=True).first()
     if value is None:
         raise LedgerError(
             f"{model._meta.label}.{field.name} cannot refer to {key} of {target._meta.label}: there is no such row, or its "

@@ -110,7 +110,7 @@ class DjangoQ:
     ) -> ScheduleSync:
         """Make our rows equal to the wanted ones, in bulk. Only differences are written; correct rows are not loaded."""
         with transaction.atomic(using=router.db_for_write(Schedule)):
-            ours = Schedule.objects.filter(func__startswith=TASKS)
+            ours = _schedules().filter(func__startswith=TASKS)
             if only is not None:
                 ours = ours.filter(args__in=[repr(arguments) for arguments in only])
             comparison = _Comparison.of(ours)
@@ -120,10 +120,10 @@ class DjangoQ:
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
         """Set a row's next time; without one it does not fire."""
-        named = Schedule.objects.filter(name=name, func__startswith=TASKS).values_list("pk", "name")
+        named = _schedules().filter(name=name, func__startswith=TASKS).values_list("pk", "name")
         # MySQL also finds the names that differ in case: those of other reports.
         keys = [pk for pk, found in named if found == name]
-        Schedule.objects.filter(pk__in=keys).update(next_run=queue_time(next_run_at))
+        _schedules().filter(pk__in=keys).update(next_run=queue_time(next_run_at))
 
     def workers_alive(self) -> int | None:
         """Return the number of workers of all clusters that reported lately; None if the database or the cache fails.
@@ -148,10 +148,17 @@ class DjangoQ:
 
     def forget_failures(self, *, before: datetime, most: int) -> int:
         """Remove failures of our own tasks only; the host's stay."""
-        ours = Task.objects.filter(func__startswith=TASKS, stopped__lt=queue_time(before))
+        ours = Task.objects.using(router.db_for_write(Task)).filter(
+            func__startswith=TASKS, stopped__lt=queue_time(before)
+        )
         keys = list(ours.values_list("pk", flat=True)[:most])
         Task.objects.filter(pk__in=keys).delete()
         return len(keys)
+
+
+def _schedules() -> QuerySet[Schedule]:
+    """Return the rows where they are written: a replica may lack those that were just changed."""
+    return QuerySet(Schedule, using=router.db_for_write(Schedule))
 
 
 def _reported_workers() -> int:
@@ -225,8 +232,8 @@ class _Comparison:
         """Write the differences and return them."""
         self.removed += [(pk, str(name)) for name, (pk, *_rest) in self.rows.items()]
         for batch in _batches(self.removed):
-            Schedule.objects.filter(pk__in=[pk for pk, _name in batch]).delete()
-        Schedule.objects.bulk_create(self.created, batch_size=BATCH)
+            _schedules().filter(pk__in=[pk for pk, _name in batch]).delete()
+        _schedules().bulk_create(self.created, batch_size=BATCH)
         for some in _batches(list(self.changed.values())):
             _update(dict(some))
         return ScheduleSync(
@@ -246,11 +253,11 @@ def _sleeps_too_long(next_run: datetime | None, row: QueueSchedule) -> bool:
 
 
 def _update(changes: Mapping[int, Mapping[str, object]]) -> None:
-    rows = Schedule.objects.in_bulk(list(changes))
+    rows = _schedules().in_bulk(list(changes))
     for pk, row in rows.items():
         for column, value in changes[pk].items():
             setattr(row, column, value)
-    Schedule.objects.bulk_update(rows.values(), [*_COMPARED, "next_run"], batch_size=200)
+    _schedules().bulk_update(rows.values(), [*_COMPARED, "next_run"], batch_size=200)
 
 
 _T = TypeVar("_T")

@@ -79,7 +79,7 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
         self.write_table(("report", "run date", "time"), rows)
         self.stdout.write(f"{pluralize(len(planned), 'run')} planned. Nothing was created (--dry-run).")
 
-    def _run_all(self, planned: Sequence[Occurrence], runtime: Runtime, options: Mapping[str, Any]) -> list[ReportRun]:
+    def _run_all(self, planned: Sequence[Occurrence], runtime: Runtime, options: Mapping[str, Any]) -> list[int]:
         """Create as many runs as may be in progress, and further ones as those end."""
         pending = list(reversed(planned))
         run_ids: list[int] = []
@@ -96,15 +96,17 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
                     batch, actor=command_line_user(), runtime=runtime, reason=options["reason"]
                 ).run_ids
                 if not live and not batch and not pending:
-                    return read_runs(run_ids)
+                    return run_ids
                 time.sleep(POLL_SECONDS)
 
-    def _write_runs(self, runs: Sequence[ReportRun], runtime: Runtime, options: Mapping[str, Any]) -> bool:
+    def _write_runs(self, run_ids: Sequence[int], runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        runs = read_runs(run_ids)
         failed = [run for run in runs if run.status != Status.SUCCEEDED]
+        has_failed = self.write_missing(run_ids, runs) or bool(failed)
         if options["format"] == "json":
             self.write_json([run_as_json(run, runtime) for run in runs])
-            return bool(failed)
+            return has_failed
         rows = [(run.pk, run.report, run.scheduled_for, run.get_status_display(), run.error) for run in failed]
         self.write_table(("run", "report", "time", "status", "error"), rows)
         self.stdout.write(f"{len(runs) - len(failed)} of {pluralize(len(runs), 'run')} succeeded.")
-        return bool(failed)
+        return has_failed
