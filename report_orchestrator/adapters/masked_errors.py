@@ -20,8 +20,8 @@ def masked_error(error: BaseException, settings: Settings) -> VendorError:
 
 
 @contextmanager
-def without_live_causes(settings: Settings) -> Iterator[None]:
-    """Replace the causes of our errors by their masked text: a live one leads to requests, and those to keys and tokens."""
+def with_masked_causes(settings: Settings) -> Iterator[None]:
+    """Replace the causes of our errors by their masked text: the originals hold requests, which hold keys and tokens."""
     try:
         yield
     except OrchestratorError as error:

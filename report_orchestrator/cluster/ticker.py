@@ -34,7 +34,7 @@ logger = logging.getLogger("report_orchestrator.cluster")
 
 
 def ticker(channel: TaskChannel, stop: Flag, timer: Timer, cluster: str, workers: c_int) -> None:
-    """Tick until the flag is set, at least once. `workers` is the number of live workers, updated by the guard."""
+    """Tick until the flag is set, at least once. `workers` is the number of running workers, updated by the guard."""
     ticks = Ticker(channel=channel, cluster=cluster, workers=workers)
     pause = 0.0
     while True:
@@ -127,7 +127,7 @@ class Ticker:
         tasks.maintain(runtime, longest=timedelta(seconds=LONGEST_PAUSE))
 
     def report(self) -> None:
-        """Record the number of live workers, and request a heartbeat from one unless the last request is still queued."""
+        """Record the number of running workers, and request a heartbeat from one unless the last request is still queued."""
         now = database_clock()
         _record(self.cluster, now, workers=self.workers.value)
         if self.channel.urgent.empty():

@@ -60,7 +60,7 @@ class StepResult(StrEnum):
 
 
 ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELED, Status.SKIPPED})
-LIVE = frozenset(Status) - ENDED
+UNFINISHED = frozenset(Status) - ENDED
 RETRYABLE_BY_PERSON = frozenset({Status.FAILED, Status.TIMED_OUT})
 
 MAX_CRASHES = 3

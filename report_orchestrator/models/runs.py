@@ -15,8 +15,8 @@ from report_orchestrator.domain.paths import manifest_path, result_path
 from report_orchestrator.domain.reports import Json, describe_report
 from report_orchestrator.domain.runs import (
     ENDED,
-    LIVE,
     RETRYABLE_BY_PERSON,
+    UNFINISHED,
     Position,
     Status,
     Step,
@@ -67,12 +67,12 @@ RESULT_LABELS = {
 
 
 class RunQuerySet(models.QuerySet["ReportRun"]):
-    def live(self) -> Self:
+    def unfinished(self) -> Self:
         """Return runs that have not ended.
 
         Only they have a `wake_at`, by a constraint; the redundant condition lets the database use its partial indexes.
         """
-        return self.filter(status__in=sorted(LIVE), wake_at__isnull=False)
+        return self.filter(status__in=sorted(UNFINISHED), wake_at__isnull=False)
 
     def ended(self) -> Self:
         return self.filter(status__in=sorted(ENDED))
@@ -103,8 +103,8 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
         return self.exclude(self._behind_another())
 
     def _behind_another(self) -> Q:
-        live = ReportRun.objects.live().exclude(trigger__in=UNSCHEDULED)
-        earlier = live.filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
+        unfinished = ReportRun.objects.unfinished().exclude(trigger__in=UNSCHEDULED)
+        earlier = unfinished.filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
         return Q(in_line=True, started_at__isnull=True) & Q(Exists(earlier))
 
     def waits_in_line(self, run: ReportRun) -> bool:
@@ -216,7 +216,7 @@ class ReportRun(PartiallyIndexedModel):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=sorted(ENDED), wake_at__isnull=True, ended_at__isnull=False)
-                | Q(status__in=sorted(LIVE), wake_at__isnull=False, ended_at__isnull=True),
+                | Q(status__in=sorted(UNFINISHED), wake_at__isnull=False, ended_at__isnull=True),
                 name="ro_run_live_has_wake_up",
             ),
             models.CheckConstraint(condition=Q(status="running") ^ Q(worker=""), name="ro_run_running_has_lease"),

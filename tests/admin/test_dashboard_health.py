@@ -22,7 +22,7 @@ from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, S
 from report_orchestrator.services.monitoring.dashboard import read_dashboard
 from report_orchestrator.services.monitoring.findings import check_health
 from report_orchestrator.services.monitoring.forecast import read_forecast
-from report_orchestrator.services.monitoring.live_runs import read_latest_activity, read_live_runs
+from report_orchestrator.services.monitoring.unfinished_runs import read_latest_activity, read_unfinished_runs
 from report_orchestrator.testing import FakePorts
 from tests.demo.history import fill_history
 from tests.support.admin_pages import (
@@ -207,11 +207,11 @@ class TestUnderWay:
         make_run(status=Status.UP_FOR_RETRY, step="results_storage")
         make_run()
 
-        flight = read_live_runs()
+        unfinished = read_unfinished_runs()
 
-        assert sum(group.count for group in flight.groups) == 4
-        assert flight.jobs_in_fireant == 2
-        assert flight.storage_retries == 1
+        assert sum(group.count for group in unfinished.groups) == 4
+        assert unfinished.jobs_in_fireant == 2
+        assert unfinished.storage_retries == 1
 
     def test_submissions_of_the_last_minute_are_counted_where_they_are_limited(self, settings_of: Any) -> None:
         step = Step.EXTERNAL_JOB_SUBMISSION.value

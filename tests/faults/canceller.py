@@ -48,7 +48,7 @@ def _cancel(most: int, until: float, chance: random.Random) -> tuple[list[int], 
         running = ReportRun.objects.filter(status__in=["running", "deferred"]).order_by("pk")
         candidates = list(running.values_list("pk", flat=True)[:AT_ONCE])
         if not candidates:
-            if not ReportRun.objects.live().exists():
+            if not ReportRun.objects.unfinished().exists():
                 break
             time.sleep(0.002)
             continue
@@ -68,13 +68,13 @@ def _watch(until: float) -> list[int]:
     ends: dict[int, End] = {}
     changed: list[int] = []
     while time.monotonic() < until:
-        live = ReportRun.objects.live().exists()
+        unfinished = ReportRun.objects.unfinished().exists()
         for run in ReportRun.objects.ended().only("status", "version", "results_path"):
             seen = (run.status, run.version, run.results_path)
             if ends.setdefault(run.pk, seen) != seen:
                 changed.append(run.pk)
         changed += set(ends) - set(ReportRun.objects.ended().values_list("pk", flat=True))
-        if not live:
+        if not unfinished:
             break
         time.sleep(0.02)
     connections.close_all()

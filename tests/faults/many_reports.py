@@ -60,7 +60,7 @@ def look() -> str:
     now = get_ports().clock()
     last = SharedState.objects.filter(name="tick").aggregate(at=Min("marked_at"))["at"]
     last = last or ReportRun.objects.aggregate(at=Min("started_at"))["at"]
-    waiting = ReportRun.objects.filter(Q(step="report_data") | Q(step="external_job_submission")).live().count()
+    waiting = ReportRun.objects.filter(Q(step="report_data") | Q(step="external_job_submission")).unfinished().count()
     return json.dumps({"waiting": waiting, "silence": (now - last).total_seconds(), "flying": jobs_in_flight()})
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from report_orchestrator.conf import get_settings
-from report_orchestrator.domain.runs import ENDED, LIVE, Status
+from report_orchestrator.domain.runs import ENDED, UNFINISHED, Status
 from report_orchestrator.exceptions import (
     FireantError,
     LeaseLostError,
@@ -135,7 +135,7 @@ class World:
 
 def assert_invariants(world: World, before: ReportRun, operation: str) -> None:
     run = ReportRun.objects.get(pk=world.run.pk)
-    if Status(run.status) in LIVE:
+    if Status(run.status) in UNFINISHED:
         assert run.wake_at is not None
         assert (run.worker != "") == (run.status == Status.RUNNING)
     else:

@@ -16,7 +16,7 @@ import pytest
 from report_orchestrator.domain.runs import Step
 from tests.demo.environment import Environment
 
-LIVE = {"queued", "running", "deferred", "up_for_retry"}
+UNFINISHED = {"queued", "running", "deferred", "up_for_retry"}
 SOON = 10.0  # seconds
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def await_ends(environment: Environment, count: int, seconds: float) -> list[dic
     deadline = time.monotonic() + seconds
     while True:
         runs: list[dict[str, Any]] = ask(environment, RUNS)
-        if len(runs) >= count and not any(run["status"] in LIVE for run in runs):
+        if len(runs) >= count and not any(run["status"] in UNFINISHED for run in runs):
             return runs
         if time.monotonic() > deadline:
             pytest.fail(f"after {seconds} s: {Counter(run['status'] for run in runs)}; see {environment.folder}")

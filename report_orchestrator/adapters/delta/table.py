@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from report_orchestrator.adapters.background_thread import HEARTBEAT_SECONDS, run_in_thread, wait_for, with_heartbeat
 from report_orchestrator.adapters.delta.rows import LONGEST_ERROR, UnfitError, batches, schema_of, shape_of
-from report_orchestrator.adapters.masked_errors import without_live_causes
+from report_orchestrator.adapters.masked_errors import with_masked_causes
 from report_orchestrator.conf import load_settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import ConfigurationError, TransientError
@@ -214,7 +214,7 @@ def _hand_over(
 @contextmanager
 def _plain_errors(address: str) -> Iterator[None]:
     """Translate the library's errors, whose tracebacks lead to the token in the options."""
-    with without_live_causes(load_settings()[0]), _translated(address):
+    with with_masked_causes(load_settings()[0]), _translated(address):
         yield
 
 

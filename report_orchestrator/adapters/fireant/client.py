@@ -24,7 +24,7 @@ from report_orchestrator.adapters.fireant.probe import probe_fireant
 from report_orchestrator.adapters.fireant.responses import Response, is_success, job_id_in
 from report_orchestrator.adapters.fireant.results import ResultDownload
 from report_orchestrator.adapters.fireant.session import FireantSession
-from report_orchestrator.adapters.masked_errors import without_live_causes
+from report_orchestrator.adapters.masked_errors import with_masked_causes
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.payload import Payload
@@ -49,7 +49,7 @@ class FireantClient:
 
     def submit(self, kind: EventKind, payload: Payload, *, reference: str) -> str:
         """Submit a job once and return its id as text."""
-        with without_live_causes(self._settings):
+        with with_masked_causes(self._settings):
             return self._submit(kind, payload, reference)
 
     def _submit(self, kind: EventKind, payload: Payload, reference: str) -> str:
@@ -85,7 +85,7 @@ class FireantClient:
 
     def status(self, job_id: str) -> JobStatus:
         """Return the status of a job."""
-        with without_live_causes(self._settings):
+        with with_masked_causes(self._settings):
             return self._status(job_id)
 
     def _status(self, job_id: str) -> JobStatus:

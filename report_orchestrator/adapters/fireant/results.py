@@ -19,7 +19,7 @@ from report_orchestrator.adapters.fireant.responses import (
 from report_orchestrator.adapters.fireant.result_completeness import begins_like_page, is_page, whole
 from report_orchestrator.adapters.fireant.session import FireantSession
 from report_orchestrator.adapters.http.bounded_http import Watch
-from report_orchestrator.adapters.masked_errors import without_live_causes
+from report_orchestrator.adapters.masked_errors import with_masked_causes
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import FireantError, TransientError
@@ -40,7 +40,7 @@ class ResultDownload:
     def open(self, heartbeat: Callable[[], None]) -> Iterator[Iterator[bytes]]:
         """Yield the result's bytes, requested uncompressed so that their count can be compared with the header."""
         watch = self._session.watch(heartbeat=heartbeat, is_fresh=True)
-        with without_live_causes(self._settings), self._begin(watch) as response:
+        with with_masked_causes(self._settings), self._begin(watch) as response:
             self._refuse_too_large(announced_length(response))
             yield whole(
                 self._pieces(response, watch),

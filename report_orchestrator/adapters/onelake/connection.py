@@ -19,7 +19,7 @@ from azure.identity import (
 )
 from azure.storage.filedatalake import FileSystemClient
 
-from report_orchestrator.adapters.masked_errors import mask_logs, without_live_causes
+from report_orchestrator.adapters.masked_errors import mask_logs, with_masked_causes
 from report_orchestrator.adapters.onelake.errors import entra_error, is_silence, token_passes, unreadable_file
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError
@@ -102,7 +102,7 @@ class Credential:
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """Return a token, from azure-identity's cache if it is still valid."""
         self._heard.passing = None
-        with without_live_causes(self._settings):
+        with with_masked_causes(self._settings):
             try:
                 token = self._credential.get_token(*scopes, **options)
             except AzureError as error:

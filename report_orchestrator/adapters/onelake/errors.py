@@ -9,7 +9,7 @@ from azure.core.pipeline import PipelineResponse
 
 from report_orchestrator.adapters.http.headers import retry_after
 from report_orchestrator.adapters.http.network_errors import describe, error_chain, is_certificate_error
-from report_orchestrator.adapters.masked_errors import without_live_causes
+from report_orchestrator.adapters.masked_errors import with_masked_causes
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode, response_code
 from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, StorageError, TransientError
@@ -34,7 +34,7 @@ _CREDENTIAL_SETTINGS = (
 @contextmanager
 def translated_errors(settings: Settings) -> Iterator[None]:
     """Raise the SDK's errors as ours, with secrets masked."""
-    with without_live_causes(settings):
+    with with_masked_causes(settings):
         try:
             yield
         except AzureError as error:

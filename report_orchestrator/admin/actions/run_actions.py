@@ -124,7 +124,7 @@ class Cancel(RowAction[ReportRun]):
         return gettext("ends at the step “{step}”").format(step=run.get_step_display())
 
     def version_of(self, run: ReportRun) -> int:
-        """Return a fingerprint of the effect: a live run is written often, and may be canceled all the same."""
+        """Return a fingerprint of the effect: an unfinished run is written often, and may be canceled all the same."""
         return cancel_fingerprint(run)
 
     def perform(self, run: ReportRun, confirmed: ConfirmedRequest) -> None:

@@ -5,6 +5,6 @@
 - `health_cards`: scheduler, workers, Fireant and the lake;
 - `problems`: the list of problems, with links to their rows and retries;
 - `hour_charts`: the last 24 hours and the next 12;
-- `live_rows`: live runs by status and step, and the limits;
+- `count_rows`: unfinished runs by status and step, and the limits;
 - `signs`: good, warning, bad, and the worst of several.
 """

@@ -3,9 +3,9 @@
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
+from report_orchestrator.admin.dashboard.count_rows import limit_rows, unfinished_rows
 from report_orchestrator.admin.dashboard.health_cards import health_cards
 from report_orchestrator.admin.dashboard.hour_charts import day_chart, day_summary, forecast_chart, forecast_summary
-from report_orchestrator.admin.dashboard.live_rows import limit_rows, live_rows
 from report_orchestrator.admin.dashboard.problems import find_problems
 from report_orchestrator.admin.dashboard.signs import GOOD, worst
 from report_orchestrator.admin.dashboard.verdict import verdict_text
@@ -47,7 +47,7 @@ def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:
         "legend": legend(with_expected=True),
         "forecast": forecast_chart(dashboard),
         "forecast_summary": forecast_summary(dashboard),
-        "live_rows": live_rows(dashboard, viewer),
+        "unfinished_rows": unfinished_rows(dashboard, viewer),
         "limit_rows": limit_rows(dashboard),
         "pause_all_address": None if snapshot.pause else viewer.all_address("pause_all"),
     }

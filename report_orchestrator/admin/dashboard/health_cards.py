@@ -75,7 +75,7 @@ def _fireant(dashboard: Dashboard) -> HealthCard:
     if circuit.failures:
         detail = gettext("{count} failures in a row").format(count=number(circuit.failures))
         return HealthCard(name, WARN, gettext("unstable"), detail)
-    if dashboard.latest_activity.last_success_at is None and not snapshot.live_runs.jobs_in_fireant:
+    if dashboard.latest_activity.last_success_at is None and not snapshot.unfinished_runs.jobs_in_fireant:
         return HealthCard(name, UNKNOWN, gettext("unknown"), gettext("no requests yet"))
     return HealthCard(name, GOOD, gettext("available"), gettext("no recent failures"))
 
@@ -83,7 +83,7 @@ def _fireant(dashboard: Dashboard) -> HealthCard:
 def _lake(dashboard: Dashboard) -> HealthCard:
     name, now = gettext("Lake"), dashboard.snapshot.now
     stored_at = dashboard.latest_activity.last_success_at
-    retried = dashboard.snapshot.live_runs.storage_retries
+    retried = dashboard.snapshot.unfinished_runs.storage_retries
     failed = sum(
         group.count
         for group in dashboard.failures.groups

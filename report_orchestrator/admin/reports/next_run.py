@@ -130,11 +130,11 @@ def _scheduled(due: datetime, report: ReportDetails) -> NextRun:
 
 def _overlap(report: ReportDetails) -> tuple[str, ...]:
     """Explain how the next run is treated if the previous one has not ended by then."""
-    if report.live_run_id is None:
+    if report.unfinished_run_id is None:
         return ()
     texts = {
         "skip": gettext("Run {run} is in progress. If it has not ended by then, that time is skipped."),
         "queue": gettext("Run {run} is in progress. If it has not ended by then, the next run waits for it."),
         "allow": gettext("Run {run} is in progress. The next run starts in parallel."),
     }
-    return (texts[report.schedule.overlap or report.settings.overlap].format(run=report.live_run_id),)
+    return (texts[report.schedule.overlap or report.settings.overlap].format(run=report.unfinished_run_id),)

@@ -16,7 +16,7 @@ from report_orchestrator.admin.actions.whole import WholeAction
 from report_orchestrator.admin.ui.format import instant
 from report_orchestrator.admin.ui.phrases import number
 from report_orchestrator.domain.error_codes import RefusalCode
-from report_orchestrator.domain.runs import LIVE
+from report_orchestrator.domain.runs import UNFINISHED
 from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.runtime import Runtime
@@ -48,14 +48,14 @@ class PauseAll(WholeAction):
             "No scheduled runs are created for {count} active reports until scheduling is resumed.",
             counts.scheduled,
         )
-        live = ReportRun.objects.filter(status__in=sorted(LIVE)).count()
+        unfinished = ReportRun.objects.filter(status__in=sorted(UNFINISHED)).count()
         continuing = gettext("Runs in progress continue: {count}. Reports can still be run manually.")
         return Question(
             version=f"{counts.scheduled}/{missed}",
             count=counts.scheduled,
             consequences=[
                 stopping.format(count=number(counts.scheduled)),
-                continuing.format(count=number(live)),
+                continuing.format(count=number(unfinished)),
                 str(MISSED[missed]),
             ],
         )

@@ -69,7 +69,7 @@ def report_overview(report: ReportDetails, viewer: Viewer) -> dict[str, object]:
     """Return the values of the overview, without the runs or changes that the viewer may not see."""
     shows_runs, shows_changes = viewer.may_view(ReportRun), viewer.may_view(ReportChange)
     if not shows_runs:
-        report = replace(report, live_run_id=None, past_runs=(), counts_by_day={})
+        report = replace(report, unfinished_run_id=None, past_runs=(), counts_by_day={})
     typical = typical_duration(report.past_runs)
     return {
         "next_run": explain_next_run(report),

@@ -6,12 +6,12 @@ from report_orchestrator.admin.ui.phrases import error_title
 from report_orchestrator.domain.runs import StepResult
 from report_orchestrator.models import RunStep
 
-LIVE_RESULTS = {StepResult.STARTED, StepResult.WAITING}
+UNFINISHED_RESULTS = {StepResult.STARTED, StepResult.WAITING}
 
 
 def attempt_row(attempt: RunStep) -> dict[str, object]:
     # An attempt that was lost with its worker has no end, and must not seem to be running.
-    has_duration = attempt.ended_at is not None or attempt.result in LIVE_RESULTS
+    has_duration = attempt.ended_at is not None or attempt.result in UNFINISHED_RESULTS
     return {
         "step": attempt.get_step_display(),
         "attempt": attempt.attempt,

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.admin.ui.links import may_view_runs
 from report_orchestrator.admin.ui.phrases import error_title, isolated
 from report_orchestrator.admin.ui.request_settings import settings_for
-from report_orchestrator.domain.runs import ENDED, LIVE, RETRYABLE_BY_PERSON, Status
+from report_orchestrator.domain.runs import ENDED, RETRYABLE_BY_PERSON, UNFINISHED, Status
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
 from report_orchestrator.services.reports.conditions import CONDITIONS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Lookups: TypeAlias = list[tuple[str, _StrPromise | str]]
 
 
-NOT_SUCCEEDED = [*LIVE, *ENDED - {Status.SUCCEEDED}]
+NOT_SUCCEEDED = [*UNFINISHED, *ENDED - {Status.SUCCEEDED}]
 
 
 class StatusFilter(SimpleListFilter):
@@ -36,7 +36,7 @@ class StatusFilter(SimpleListFilter):
     title = _("status")
     parameter_name = "status"
 
-    GROUPS = {"unfinished": sorted(LIVE), "stopped": sorted(RETRYABLE_BY_PERSON)}
+    GROUPS = {"unfinished": sorted(UNFINISHED), "stopped": sorted(RETRYABLE_BY_PERSON)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         """Return the groups, then the statuses."""

@@ -88,14 +88,14 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
         with Progress(*columns, console=self.progress_console(), disable=quiet) as progress:
             bar = progress.add_task("backfill", total=len(planned))
             while True:
-                live = ReportRun.objects.live().filter(pk__in=run_ids).count()
-                progress.update(bar, completed=len(run_ids) - live)
-                free = max(min(options["limit_in_flight"] - live, len(pending)), 0)
+                unfinished = ReportRun.objects.unfinished().filter(pk__in=run_ids).count()
+                progress.update(bar, completed=len(run_ids) - unfinished)
+                free = max(min(options["limit_in_flight"] - unfinished, len(pending)), 0)
                 batch = [pending.pop() for _ in range(free)]
                 run_ids += open_backfill(
                     batch, actor=command_line_user(), runtime=runtime, reason=options["reason"]
                 ).run_ids
-                if not live and not batch and not pending:
+                if not unfinished and not batch and not pending:
                     return run_ids
                 time.sleep(POLL_SECONDS)
 

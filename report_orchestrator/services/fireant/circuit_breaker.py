@@ -151,7 +151,7 @@ def _postpone(step: str, outcome: Retryable, circuit: Circuit, settings: Setting
     # Repeating a submission of unknown fate always uses up a retry, so that it ends.
     if circuit.probe_at is None or Trait.UNKNOWN_FATE in traits_of(outcome.code):
         return outcome
-    waiting = ReportRun.objects.live().exclude(status=Status.RUNNING).filter(wake_at__lte=circuit.probe_at)
+    waiting = ReportRun.objects.unfinished().exclude(status=Status.RUNNING).filter(wake_at__lte=circuit.probe_at)
     yields = step != Step.JOB_COMPLETION_STATUS and waiting.out_of_line().exists()
     return Postponed(
         code=outcome.code,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q, QuerySet
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.domain.runs import LIVE, Status, Step
+from report_orchestrator.domain.runs import UNFINISHED, Status, Step
 from report_orchestrator.models import ReportRun, RunStep, SharedState, StateName
 from report_orchestrator.services.fireant.circuit_breaker import FIREANT_STEPS, claim_probe, read_circuit
 
@@ -58,7 +58,7 @@ def slots_left(now: datetime, settings: Settings) -> int:
 def jobs_in_flight() -> int:
     """Count the jobs that are being submitted, or were submitted and are not known to have ended."""
     return ReportRun.objects.filter(
-        Q(status__in=sorted(LIVE), step__in=[Step.LOCAL_JOB_RECORD, Step.JOB_COMPLETION_STATUS])
+        Q(status__in=sorted(UNFINISHED), step__in=[Step.LOCAL_JOB_RECORD, Step.JOB_COMPLETION_STATUS])
         | Q(status=Status.RUNNING, step=Step.EXTERNAL_JOB_SUBMISSION)
     ).count()
 

@@ -1,8 +1,8 @@
 """Monitoring: one snapshot of the product's state, and all that renders it.
 
-snapshot         reads reports, live runs, heartbeats, circuit and pause, once
+snapshot         reads reports, unfinished runs, heartbeats, circuit and pause, once
 overdue          limits after which a process, a run, a lease or a report is overdue
-live_runs        runs that have not ended, grouped by status and step
+unfinished_runs  runs that have not ended, grouped by status and step
 findings         health checks of the snapshot, for the health view and command
 doctor           checks of settings, databases, queue, Fireant and result store
 status           values of the status command

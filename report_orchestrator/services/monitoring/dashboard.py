@@ -14,8 +14,8 @@ from report_orchestrator.services.monitoring.hourly_outcomes import (
     start_of_day,
     sum_hours,
 )
-from report_orchestrator.services.monitoring.live_runs import LatestActivity, read_latest_activity
 from report_orchestrator.services.monitoring.snapshot import Snapshot, read_snapshot
+from report_orchestrator.services.monitoring.unfinished_runs import LatestActivity, read_latest_activity
 
 DAY = timedelta(days=1)
 

@@ -29,7 +29,7 @@ class Finding:
 def check_health(*, runtime: Runtime) -> list[Finding]:
     """Read a snapshot and return its findings; the product is healthy if all are well."""
     snapshot = read_snapshot(runtime.clock(), runtime.configured, report_model=runtime.reports.label)
-    now, leases = snapshot.now, snapshot.live_runs.earliest_lease_end
+    now, leases = snapshot.now, snapshot.unfinished_runs.earliest_lease_end
     findings = [worker_finding(snapshot)]
     if snapshot.has_own_scheduler:
         hint = "Restart qcluster. Its scheduler runs no ticks."

@@ -113,7 +113,7 @@ def oldest_startable_at(now: datetime, settings: Settings, circuit: Circuit) -> 
 
     Runs queued behind another run of their report, for a slot under the limits, or for Fireant to recover wait on purpose.
     """
-    free = ReportRun.objects.live().exclude(status=Status.RUNNING)
+    free = ReportRun.objects.unfinished().exclude(status=Status.RUNNING)
     ready = free.exclude(step__in=_blocked_steps(now, settings, circuit)).out_of_line()
     oldest: datetime | None = ready.aggregate(at=Min("wake_at"))["at"]
     return oldest

@@ -9,7 +9,6 @@ from django.db.models import Count, Min, Q
 from report_orchestrator.conf import Settings
 from report_orchestrator.models import ReportSchedule, ScheduleState, SharedState, StateName
 from report_orchestrator.services.fireant.circuit_breaker import Circuit
-from report_orchestrator.services.monitoring.live_runs import LiveRuns, read_live_runs
 from report_orchestrator.services.monitoring.overdue import (
     OVERDUE_AFTER,
     Heartbeat,
@@ -20,6 +19,7 @@ from report_orchestrator.services.monitoring.overdue import (
     scheduler_heartbeat,
     worker_heartbeat,
 )
+from report_orchestrator.services.monitoring.unfinished_runs import UnfinishedRuns, read_unfinished_runs
 from report_orchestrator.services.scheduling.clock_leaps import ClockHistory
 from report_orchestrator.services.scheduling.effective_settings import Switch, effective_settings
 
@@ -56,7 +56,7 @@ class Snapshot:
     now: datetime
     settings: Settings
     schedule_counts: Sequence[ScheduleCount]
-    live_runs: LiveRuns
+    unfinished_runs: UnfinishedRuns
     startable_since: datetime | None
     workers: Heartbeat
     scheduler: Heartbeat
@@ -89,7 +89,7 @@ class Snapshot:
     @property
     def lease_expired_since(self) -> datetime | None:
         """The end of the first lease whose worker was lost and whose run no other worker took over."""
-        return self._if_overdue(self.live_runs.earliest_lease_end)
+        return self._if_overdue(self.unfinished_runs.earliest_lease_end)
 
     def _if_overdue(self, instant: datetime | None) -> datetime | None:
         return instant if instant is not None and self.now - instant > OVERDUE_AFTER else None
@@ -97,7 +97,7 @@ class Snapshot:
     @property
     def longest_overdue(self) -> timedelta | None:
         """Age of the oldest run without a worker or expired lease; None if there is none."""
-        since = (self.startable_since, self.live_runs.earliest_lease_end)
+        since = (self.startable_since, self.unfinished_runs.earliest_lease_end)
         ages = [self.now - instant for instant in since if instant is not None and instant < self.now]
         return max(ages, default=None)
 
@@ -107,8 +107,8 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
     one where the clock was set back."""
     states = read_shared_states()
     settings = effective_settings(settings, states=states)
-    circuit, live_runs = Circuit.from_state(states.get(StateName.CIRCUIT)), read_live_runs()
-    has_woken = live_runs.earliest_wake is not None and live_runs.earliest_wake <= now
+    circuit, unfinished_runs = Circuit.from_state(states.get(StateName.CIRCUIT)), read_unfinished_runs()
+    has_woken = unfinished_runs.earliest_wake is not None and unfinished_runs.earliest_wake <= now
     discovery = states.get(StateName.DISCOVERY)
     clock = ClockHistory.from_state(states.get(StateName.CLOCK))
     ahead = ReportSchedule.objects.filter(report_model=report_model, next_run_at__isnull=False, decided_until__gt=now)
@@ -125,7 +125,7 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
         now=now,
         settings=settings,
         schedule_counts=[ScheduleCount(ScheduleState(state), *values) for state, *values in counts],
-        live_runs=live_runs,
+        unfinished_runs=unfinished_runs,
         startable_since=oldest_startable_at(now, settings, circuit) if has_woken else None,
         workers=worker_heartbeat(states),
         scheduler=scheduler_heartbeat(states, settings),

@@ -49,7 +49,7 @@ def read_status_summary(*, runtime: Runtime) -> StatusSummary:
     reports, live_runs = Counter[str](), Counter[str]()
     for row in snapshot.schedule_counts:
         reports[row.state.value] += row.count
-    for group in snapshot.live_runs.groups:
+    for group in snapshot.unfinished_runs.groups:
         live_runs[group.status.value] += group.count
     ended = ReportRun.objects.ended().filter(ended_at__gte=snapshot.now - timedelta(days=1)).order_by()
     present = ReportSchedule.objects.present().filter(report_model=runtime.reports.label)
@@ -70,7 +70,7 @@ def read_status_summary(*, runtime: Runtime) -> StatusSummary:
         live_runs=dict(live_runs),
         ended_last_day=dict(ended.values_list("status").annotate(n=Count("pk"))),
         next_due=[{"report": str(schedule), "at": schedule.next_run_at} for schedule in due],
-        oldest_live_run=ReportRun.objects.live().aggregate(at=Min("created_at"))["at"],
+        oldest_live_run=ReportRun.objects.unfinished().aggregate(at=Min("created_at"))["at"],
         most_overdue_seconds=snapshot.longest_overdue,
         workers=worker_finding(snapshot),
         workers_alive=runtime.queue.workers_alive(),

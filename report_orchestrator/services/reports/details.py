@@ -14,7 +14,12 @@ from report_orchestrator.services.monitoring.hourly_outcomes import StatusGroup
 from report_orchestrator.services.monitoring.overdue import Heartbeat, scheduler_heartbeat
 from report_orchestrator.services.monitoring.snapshot import Pause, pause_from, read_shared_states
 from report_orchestrator.services.reports.rules import Rule, report_rules
-from report_orchestrator.services.reports.run_history import PastRun, counts_by_day, live_scheduled_run, recent_runs
+from report_orchestrator.services.reports.run_history import (
+    PastRun,
+    counts_by_day,
+    recent_runs,
+    unfinished_scheduled_run,
+)
 from report_orchestrator.services.scheduling.cron_zone import zone_of, zone_or_default
 from report_orchestrator.services.scheduling.effective_settings import effective_settings
 
@@ -37,7 +42,7 @@ class ReportDetails:
     settings: Settings
     pause: Pause | None
     scheduler: Heartbeat
-    live_run_id: int | None
+    unfinished_run_id: int | None
     next_times: Sequence[datetime]
     past_runs: Sequence[PastRun]
     first_day: date
@@ -63,7 +68,7 @@ def read_report_details(schedule: ReportSchedule, now: datetime) -> ReportDetail
         settings=settings,
         pause=pause_from(states),
         scheduler=scheduler_heartbeat(states, settings),
-        live_run_id=live_scheduled_run(schedule.pk),
+        unfinished_run_id=unfinished_scheduled_run(schedule.pk),
         next_times=upcoming,
         past_runs=recent_runs(schedule.pk, RUNS_SHOWN),
         first_day=first,

@@ -89,7 +89,7 @@ def counts_by_day(schedule: int, since: datetime) -> Mapping[date, Mapping[Statu
     return days
 
 
-def live_scheduled_run(schedule: int) -> int | None:
+def unfinished_scheduled_run(schedule: int) -> int | None:
     """Return the key of the report's latest scheduled run that has not ended, to which `OVERLAP` applies."""
-    live = ReportRun.objects.filter(~Q(trigger__in=UNSCHEDULED), schedule=schedule, wake_at__isnull=False)
-    return live.order_by("-scheduled_for").values_list("pk", flat=True).first()
+    unfinished = ReportRun.objects.filter(~Q(trigger__in=UNSCHEDULED), schedule=schedule, wake_at__isnull=False)
+    return unfinished.order_by("-scheduled_for").values_list("pk", flat=True).first()

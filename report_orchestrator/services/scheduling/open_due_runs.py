@@ -132,8 +132,8 @@ def _all_decisions(schedule: ReportSchedule, due_times: DueTimes, *, is_busy: bo
 
 def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
     """Return the keys of reports with a run that has not ended. Manual and shadow runs do not delay a schedule."""
-    live = ReportRun.objects.live().filter(schedule__in=schedules).exclude(trigger__in=UNSCHEDULED)
-    return set(live.values_list("schedule_id", flat=True))
+    unfinished = ReportRun.objects.unfinished().filter(schedule__in=schedules).exclude(trigger__in=UNSCHEDULED)
+    return set(unfinished.values_list("schedule_id", flat=True))
 
 
 def quarantine(schedule: ReportSchedule, error: InvalidReportError, now: datetime) -> None:

@@ -16,7 +16,7 @@ from report_orchestrator.services.scheduling.clock_leaps import MIN_ROLLBACK
 def shift_waits_after_rollback(state: str, *, now: datetime) -> int:
     """Shift `wake_at` of all waiting runs by as much as the clock was set back since `state` was noted; return their number.
 
-    Versions stay as they are: a live worker keeps its run, and the lease of a dead one ends when it would have ended.
+    Versions stay as they are: a running worker keeps its run, and the lease of a killed one ends when it would have ended.
     """
     rows = SharedState.objects.filter(name=state)
     before = rows.filter(marked_at__gt=now + MIN_ROLLBACK).values_list("marked_at", flat=True).first()

@@ -1,6 +1,6 @@
 """Deletes old runs with their steps, old payloads and changes, removed reports, and the queue's own failures, in batches.
 
-Live runs and the last run of each report that the project has stay. If a prune and a person's retry want the same run, the
+Unfinished runs and the last run of each report that the project has stay. If a prune and a person's retry want the same run, the
 first to lock it wins.
 """
 

@@ -160,7 +160,7 @@ def test_its_history_has_no_run_of_the_first(fakes: FakePorts) -> None:
     ReportRun.objects.update(status=Status.FAILED, wake_at=None, ended_at=fakes.clock.now)
     recreate(fakes)
     details = read_report_details(row(), fakes.clock.now)
-    assert (list(details.past_runs), details.live_run_id, dict(details.counts_by_day)) == ([], None, {})
+    assert (list(details.past_runs), details.unfinished_run_id, dict(details.counts_by_day)) == ([], None, {})
     assert recent_runs_by_schedule([row().pk]) == {}
     settings, reports = SettingsFactory.make(), ReportSchedule.objects.present()
     found = [list(condition(reports, fakes.clock.now, settings)) for condition in (never_run, failing, flaky)]

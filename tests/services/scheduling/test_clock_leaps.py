@@ -106,7 +106,7 @@ def test_a_run_that_started_during_the_leap_does_not_take_the_place_of_the_real_
     hourly.clock.advance(days=-1, seconds=25)
     for _hour in range(24):
         open_due_runs(runtime=hourly.runtime(settings))
-        ReportRun.objects.live().update(status=Status.SUCCEEDED, wake_at=None, ended_at=hourly.clock())
+        ReportRun.objects.unfinished().update(status=Status.SUCCEEDED, wake_at=None, ended_at=hourly.clock())
         hourly.clock.advance(hours=1)
     of_the_leap = ReportRun.objects.get(trigger="manual")
     assert (of_the_leap.triggered_by, of_the_leap.status) == ("a clock that was ahead", Status.SUCCEEDED)

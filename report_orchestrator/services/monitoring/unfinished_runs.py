@@ -6,13 +6,13 @@ from datetime import datetime
 from django.db.models import Count, F, Min, Subquery
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.domain.runs import LIVE, Status, Step
+from report_orchestrator.domain.runs import UNFINISHED, Status, Step
 from report_orchestrator.models import ReportRun, RunStep
 from report_orchestrator.services.fireant.limits import SUBMISSION_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
-class LiveGroup:
+class RunGroup:
     """Runs of one status at one step; `wake_at` is the earliest of their wake-up times."""
 
     status: Status
@@ -29,8 +29,8 @@ class LiveGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveRuns:
-    groups: tuple[LiveGroup, ...]
+class UnfinishedRuns:
+    groups: tuple[RunGroup, ...]
 
     @property
     def jobs_in_fireant(self) -> int:
@@ -53,16 +53,16 @@ class LiveRuns:
         return min(free, default=None)
 
 
-def read_live_runs() -> LiveRuns:
+def read_unfinished_runs() -> UnfinishedRuns:
     """Read all groups in one query, on `ro_run_wake_idx` alone."""
     rows = (
-        ReportRun.objects.filter(wake_at__isnull=False, status__in=sorted(LIVE))
+        ReportRun.objects.filter(wake_at__isnull=False, status__in=sorted(UNFINISHED))
         .order_by("status", "step")
         .values_list("status", "step")
         .annotate(n=Count("*"), first=Min("wake_at"))
     )
-    groups = (LiveGroup(Status(status), Step(step), *values) for status, step, *values in rows)
-    return LiveRuns(groups=tuple(groups))
+    groups = (RunGroup(Status(status), Step(step), *values) for status, step, *values in rows)
+    return UnfinishedRuns(groups=tuple(groups))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

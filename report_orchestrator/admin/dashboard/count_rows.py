@@ -1,4 +1,4 @@
-"""The rows of the dashboard's tables of live runs and of limits."""
+"""The rows of the dashboard's tables of unfinished runs and of limits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from report_orchestrator.services.monitoring.dashboard import Dashboard
 
 
 @dataclass(frozen=True, slots=True)
-class LiveRow:
+class CountRow:
     name: str
     count: str
     note: str = ""
     address: str | None = None
 
 
-def live_rows(dashboard: Dashboard, viewer: Viewer) -> list[LiveRow]:
-    """Return one row for each status and step with live runs."""
+def unfinished_rows(dashboard: Dashboard, viewer: Viewer) -> list[CountRow]:
+    """Return one row for each status and step with unfinished runs."""
     return [
-        LiveRow(
+        CountRow(
             name=f"{STATUS_LABELS[group.status]}: {STEP_LABELS[group.step]}",
             count=number(group.count),
             note=_next_event(group.status, away(group.wake_at, dashboard.snapshot.now)),
             address=viewer.list_address(ReportRun, status=group.status.value, step=group.step.value),
         )
-        for group in dashboard.snapshot.live_runs.groups
+        for group in dashboard.snapshot.unfinished_runs.groups
     ]
 
 
@@ -44,9 +44,9 @@ def _next_event(status: Status, when: str) -> str:
     return texts[status].format(when=when)
 
 
-def limit_rows(dashboard: Dashboard) -> Iterator[LiveRow]:
+def limit_rows(dashboard: Dashboard) -> Iterator[CountRow]:
     settings = dashboard.snapshot.settings
-    jobs = dashboard.snapshot.live_runs.jobs_in_fireant
+    jobs = dashboard.snapshot.unfinished_runs.jobs_in_fireant
     yield _limit(gettext("Jobs in Fireant"), jobs, settings.fireant_max_jobs_in_flight)
     if settings.fireant_max_submits_per_minute:
         submits = dashboard.latest_activity.submits_last_minute or 0
@@ -54,8 +54,8 @@ def limit_rows(dashboard: Dashboard) -> Iterator[LiveRow]:
         yield _limit(name, submits, settings.fireant_max_submits_per_minute)
 
 
-def _limit(name: str, count: int, limit: int) -> LiveRow:
+def _limit(name: str, count: int, limit: int) -> CountRow:
     if not limit:
-        return LiveRow(name, gettext("{count} (no limit)").format(count=number(count)))
+        return CountRow(name, gettext("{count} (no limit)").format(count=number(count)))
     text = gettext("{count} of {limit}").format(count=number(count), limit=number(limit))
-    return LiveRow(name, text, gettext("limit reached, other runs wait") if count >= limit else "")
+    return CountRow(name, text, gettext("limit reached, other runs wait") if count >= limit else "")

@@ -42,11 +42,11 @@ def leaks_of(error: BaseException) -> list[object]:
     leaks: list[object] = []
     for one in chain_of(error):
         leaks += [one] if isinstance(one, requests.RequestException | AzureError) or KEY in str(one) else []
-        leaks += [value for value in values_in_frames(one) if _is_live(value) or KEY in repr(value)]
+        leaks += [value for value in values_in_frames(one) if _holds_request(value) or KEY in repr(value)]
     return leaks
 
 
-def _is_live(value: Any) -> bool:
+def _holds_request(value: Any) -> bool:
     if isinstance(value, requests.Response):
         return bool(value.request.headers)
     return isinstance(value, requests.PreparedRequest | requests.RequestException)
@@ -61,7 +61,7 @@ def assert_nothing_leaks(url: str) -> None:
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_an_error_of_fireant_carries_no_live_request(how: str) -> None:
+def test_an_error_of_fireant_carries_no_request(how: str) -> None:
     with raw_server(BROKEN[how]) as server:
         assert_nothing_leaks(server.url)
 
