@@ -128,6 +128,7 @@ class ErrorCode(StrEnum):
     OTHER_REPORT_MODEL = "other_report_model", _("the report belongs to a different model than REPORT_MODEL"), START_NEW
     NO_SPACE = "no_space", _("the result store is full"), FREE_SPACE, _TRANSIENT
     ONELAKE_AT_CAPACITY = "onelake_at_capacity", _("OneLake is at capacity"), RETRY_LATER, _TRANSIENT
+    ONELAKE_PAUSED = "onelake_paused", _("the Fabric capacity is paused"), RETRY_LATER, _TRANSIENT
     ONELAKE_DAMAGED = "onelake_damaged", _("the result was damaged on its way to OneLake"), RETRY, _TRANSIENT
     ONELAKE_NO_ANSWER = "onelake_no_answer", _("no response from OneLake"), RETRY_LATER, _TRANSIENT
     ONELAKE_RESULT_MISSING = (

@@ -6,6 +6,6 @@ connection    credentials for Entra and the SDK's client
 appends       upload in equal pieces, a few at a time
 address       settings to paths and URLs
 tables        address and credentials of a Delta table
-errors        the SDK's errors as typed errors
+errors        the SDK's errors as typed errors; `bodies` reads the codes in responses
 probe         the doctor's check of store and token
 """

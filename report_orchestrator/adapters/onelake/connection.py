@@ -1,6 +1,7 @@
 """Connect to one workspace: credentials for Entra, and the SDK's client with its own retries off."""
 
 import logging
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from azure.identity import (
 )
 from azure.storage.filedatalake import FileSystemClient
 
+from report_orchestrator.adapters.http.network_errors import describe
 from report_orchestrator.adapters.masked_errors import mask_logs, with_masked_causes
+from report_orchestrator.adapters.onelake.bodies import response_errors
 from report_orchestrator.adapters.onelake.errors import entra_error, is_silence, token_passes, unreadable_file
 from report_orchestrator.conf import Settings
 from report_orchestrator.exceptions import ConfigurationError
@@ -55,10 +58,10 @@ class Connection:
         """
         client = self._connected()
         try:
-            return operation(client)
+            return _result_of(operation, client)
         except ClientAuthenticationError:
             self._forget(client)
-            return operation(self._connected())
+            return _result_of(operation, self._connected())
 
     def send_again(self, operation: Operation[Answered]) -> Answered:
         """Call it, and once more if the lake sent no response: for idempotent requests."""
@@ -87,6 +90,11 @@ class Connection:
             # Another thread may be using it still, so it is left to be collected and not closed.
             if self._client is client:
                 self._client = None
+
+
+def _result_of(operation: Operation[Answered], client: FileSystemClient) -> Answered:
+    with response_errors():
+        return operation(client)
 
 
 class Credential:
@@ -145,12 +153,21 @@ def _transport(settings: Settings) -> dict[str, Any]:
         "logger": _request_logger(),
     }
     if settings.fabric_ca_file:
-        if not Path(settings.fabric_ca_file).is_file():
-            raise ConfigurationError(
-                f"FABRIC_CA_FILE is '{settings.fabric_ca_file}', which is not a file. Correct the path."
-            )
+        _check_authority_file(settings.fabric_ca_file)
         options["connection_verify"] = settings.fabric_ca_file
     return options
+
+
+def _check_authority_file(name: str) -> None:
+    if not Path(name).is_file():
+        raise ConfigurationError(f"FABRIC_CA_FILE is '{name}', which is not a file. Correct the path.")
+    try:
+        ssl.create_default_context(cafile=name)
+    except OSError as error:  # SSLError too
+        raise ConfigurationError(
+            f"FABRIC_CA_FILE is '{name}', which cannot be read as certificates ({describe(error)}). Set it to a file in "
+            "PEM format."
+        ) from error
 
 
 def _request_logger() -> logging.Logger:

@@ -1,5 +1,6 @@
 """Translate failures of OneLake and Entra into `report_orchestrator.exceptions`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,14 +11,27 @@ from azure.core.pipeline import PipelineResponse
 from report_orchestrator.adapters.http.headers import retry_after
 from report_orchestrator.adapters.http.network_errors import describe, error_chain, is_certificate_error
 from report_orchestrator.adapters.masked_errors import with_masked_causes
+from report_orchestrator.adapters.onelake.bodies import error_code, is_temporary, response_errors
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode, response_code
 from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, StorageError, TransientError
 from report_orchestrator.masking import masked
 
 AT_CAPACITY = "CapacityLimitExceeded"
-DAMAGED = "Md5Mismatch"
-NO_SPACE = 507
+PAUSED = re.compile(r"(?i)capacity(?:notactive|inactive|paused|suspended)")
+"""The codes of a Fabric capacity that someone has paused."""
+DAMAGED = frozenset(
+    {
+        "Crc64Mismatch",
+        "InvalidBlobOrBlock",
+        "InvalidFlushPosition",
+        "InvalidRange",
+        "Md5Mismatch",
+        "MissingContentLengthHeader",
+    }
+)
+"""The codes of bytes lost or changed in one upload. A new upload begins with a new file."""
+NO_LENGTH, OUT_OF_RANGE, NO_SPACE = 411, 416, 507
 PASSING = frozenset({408, 429})
 DISPLACED = frozenset({404, 409, 412})
 """Statuses of a repeated request, and of a temporary file removed by another process."""
@@ -36,7 +50,8 @@ def translated_errors(settings: Settings) -> Iterator[None]:
     """Raise the SDK's errors as ours, with secrets masked."""
     with with_masked_causes(settings):
         try:
-            yield
+            with response_errors():
+                yield
         except AzureError as error:
             raise lake_error(error, settings) from error
 
@@ -56,17 +71,16 @@ def may_have_worked(error: AzureError) -> bool:
     return error_code(error) != AT_CAPACITY and (is_silence(error) or status_of(error) in AMBIGUOUS)
 
 
-def error_code(error: AzureError) -> str:
-    """Return OneLake's own error code, or an empty text."""
-    return _header(error, "x-ms-error-code")
-
-
 def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
     """Return a storage failure as one of our errors."""
     status = status_of(error)
     if status is None:
         return _unanswered(error, settings, "OneLake", "FABRIC_ACCOUNT_URL")
     response = _describe_response(error, status)
+    return _temporary(error, status, response) or _permanent(error, status, response)
+
+
+def _temporary(error: AzureError, status: int, response: str) -> TransientError | None:
     if status in PASSING or status >= 500 or error_code(error) == AT_CAPACITY:
         return _passing(
             error, f"OneLake cannot accept the result at the moment: {response}.", response_code("onelake", status)
@@ -77,8 +91,23 @@ def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
             f"The files of the result changed in OneLake: {response}. The upload starts again.",
             response_code("onelake", status),
         )
-    if error_code(error) == DAMAGED:
-        return _passing(error, f"The result was damaged on its way to OneLake: {response}.", ErrorCode.ONELAKE_DAMAGED)
+    if _is_damaged(error, status):
+        return _passing(
+            error,
+            f"The result was damaged on its way to OneLake: {response}. The upload starts again.",
+            ErrorCode.ONELAKE_DAMAGED,
+        )
+    if PAUSED.search(error_code(error)):
+        return _passing(
+            error,
+            f"The Fabric capacity of the workspace is paused: {response}. Resume it in the Azure portal, or assign the "
+            "workspace to another one.",
+            ErrorCode.ONELAKE_PAUSED,
+        )
+    return None
+
+
+def _permanent(error: AzureError, status: int, response: str) -> OrchestratorError:
     if status == 401:
         return ConfigurationError(
             f"OneLake rejected the token: {response}. Correct {_CREDENTIAL_SETTINGS}, then retry the run."
@@ -87,7 +116,8 @@ def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
         return ConfigurationError(
             f"OneLake denied access: {response}. Give the application of AZURE_CLIENT_ID the Contributor "
             "role in the workspace of FABRIC_WORKSPACE_ID, and allow service principals in Fabric's "
-            "tenant settings; then retry the run."
+            "tenant settings. If both are in place, check in the workspace's settings whether its capacity is paused. "
+            "Then retry the run."
         )
     if error_code(error) == "InvalidHeaderValue":
         return ConfigurationError(
@@ -95,6 +125,12 @@ def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
             "of OneLake, and update azure-storage-file-datalake."
         )
     return StorageError(f"OneLake rejected the result: {response}. Resolve the error, then retry the run.")
+
+
+def _is_damaged(error: AzureError, status: int) -> bool:
+    """Only a proxy asks for a length, and names no code of OneLake: the SDK always sends one."""
+    code = error_code(error)
+    return code in DAMAGED or status == OUT_OF_RANGE or (status == NO_LENGTH and not code)
 
 
 def entra_error(error: AzureError, settings: Settings) -> OrchestratorError:
@@ -131,7 +167,7 @@ def token_passes(response: PipelineResponse[Any, Any], *, managed: bool) -> Tran
     status = answer.status_code
     is_metadata = _METADATA in response.http_request.url
     of_identity = (managed or is_metadata) and (status == 410 or (managed and status == 404))
-    if status not in PASSING and status < 500 and not of_identity:
+    if status not in PASSING and status < 500 and not of_identity and not (status >= 400 and is_temporary(answer)):
         return None
     service = "The managed identity's endpoint" if managed or is_metadata else "Entra"
     return TransientError(

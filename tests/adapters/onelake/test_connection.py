@@ -46,6 +46,14 @@ class TestConfiguration:
         assert "wrong-secret" not in str(refused.value)
         assert sandbox.listing() == {}
 
+    def test_a_file_without_certificates_is_named(self, sandbox: OneLakeSandbox, tmp_path: Path) -> None:
+        for name, content in {"garbage.pem": b"garbage", "empty.pem": b"", "der.pem": b"\x30\x82\x01"}.items():
+            (tmp_path / name).write_bytes(content)
+            store = OneLakeStore(settings_for(sandbox, FABRIC_CA_FILE=str(tmp_path / name)))
+
+            with pytest.raises(ConfigurationError, match=f"FABRIC_CA_FILE is '.*{name}'.*PEM"):
+                store.write(PATH, [b"x"])
+
     def test_nothing_is_asked_before_the_first_write(self, sandbox: OneLakeSandbox) -> None:
         OneLakeStore(settings_for(sandbox, FABRIC_WORKSPACE_ID="", AZURE_CLIENT_SECRET=""))
 

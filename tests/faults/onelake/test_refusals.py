@@ -85,6 +85,86 @@ class TestARefusalThatPasses:
 
         assert_stored(sandbox, store)
 
+    @pytest.mark.parametrize("endpoint", ["create", "append", "flush"])
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"status": 400, "error_code": "InvalidFlushPosition"},
+            {"status": 400, "text": '{"error": {"code": "InvalidFlushPosition"}}'},
+            {"status": 416, "error_code": "InvalidRange"},
+            {"status": 416, "text": "<html>Range</html>"},
+            {"status": 411, "text": "<html>Length required</html>"},
+            {"status": 411, "error_code": "MissingContentLengthHeader"},
+        ],
+    )
+    def test_that_speaks_of_this_upload_takes_a_new_one(
+        self, sandbox: OneLakeSandbox, store: OneLakeStore, endpoint: LakeEndpoint, fault: dict[str, Any]
+    ) -> None:
+        sandbox.faults.add(endpoint, "status_code", **fault)
+
+        error = failed_write(sandbox, store)
+
+        assert isinstance(error, TransientError), error
+        assert error.code == "onelake_damaged"
+        assert_stored(sandbox, store)
+
+    @pytest.mark.parametrize("endpoint", ONE_WRITE)
+    @pytest.mark.parametrize("word", ["CapacityNotActive", "CapacityPaused"])
+    def test_of_a_paused_capacity_is_waited_for(
+        self, sandbox: OneLakeSandbox, store: OneLakeStore, endpoint: LakeEndpoint, word: str
+    ) -> None:
+        sandbox.faults.add(endpoint, "status_code", status=403, error_code=word)
+
+        error = failed_write(sandbox, store)
+
+        assert isinstance(error, TransientError)
+        assert error.code == "onelake_paused"
+        assert f"403 {word}" in error.message
+        assert_stored(sandbox, store)
+
+
+class TestACodeInTheBody:
+    @pytest.mark.parametrize(
+        ("status", "text", "named"),
+        [
+            (403, '{"error": {"code": "CapacityNotActive"}}', "403 CapacityNotActive"),
+            (403, '{"error": {"code": "Forbidden", "message": "No"}}', "403 Forbidden"),
+            (404, '{"error": {"code": "LostPath", "message": "No"}}', "404 LostPath"),
+            (409, '{"error": {"code": "Busy"}}', "409 Busy"),
+            (400, "<?xml version='1.0'?><Error><Code>OddInput</Code></Error>", "400 OddInput"),
+            (403, '{"error": "forbidden"}', "403 no error code"),
+            (403, '{"error": ["forbidden"]}', "403 no error code"),
+            (403, '{"error": {"code": {"x": 1}, "message": null}}', "403 no error code"),
+        ],
+    )
+    def test_is_shown_whatever_the_sdk_makes_of_it(
+        self, sandbox: OneLakeSandbox, store: OneLakeStore, status: int, text: str, named: str
+    ) -> None:
+        sandbox.faults.add("append", "status_code", status=status, text=text)
+
+        error = failed_write(sandbox, store)
+
+        assert f"{named}, request " in error.message
+        assert_stored(sandbox, store)
+
+    def test_is_not_looked_for_in_endless_brackets(self, sandbox: OneLakeSandbox, store: OneLakeStore) -> None:
+        sandbox.faults.add("append", "status_code", status=403, text="[" * 50_000, times=2)
+
+        error = failed_write(sandbox, store)
+
+        assert isinstance(error, TransientError)
+        assert "nested too deeply" in error.message
+        assert_stored(sandbox, store)
+
+    def test_of_a_denial_is_followed_by_all_its_causes(self, sandbox: OneLakeSandbox, store: OneLakeStore) -> None:
+        sandbox.faults.add("create", "status_code", status=403, text="{}")
+
+        error = failed_write(sandbox, store)
+
+        assert isinstance(error, ConfigurationError)
+        assert "Contributor" in error.message
+        assert "capacity is paused" in error.message
+
 
 class TestARefusalForAPerson:
     @pytest.mark.parametrize("endpoint", ONE_WRITE)
@@ -197,6 +277,12 @@ class TestATokenThatTheLakeRefuses:
             {"kind": "status_code", "status": 503, "retry_after": "9"},
             {"kind": "status_code", "status": 503, "text": "<html>Not now</html>"},
             {"kind": "status_code", "status": 429},
+            {"kind": "status_code", "status": 400, "text": '{"error": "temporarily_unavailable"}'},
+            {
+                "kind": "status_code",
+                "status": 400,
+                "text": '{"error": "invalid_request", "error_codes": [90033], "error_description": "AADSTS90033: Transient."}',
+            },
             {"kind": "reset"},
             {"kind": "reset_after_work"},
         ],
