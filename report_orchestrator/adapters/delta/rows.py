@@ -8,11 +8,13 @@ that a column keeps its type from run to run.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import ijson
 import pyarrow as pa
 
+from report_orchestrator.adapters.delta.numbers import InexactError, cast_exactly, digit_columns, in_column
 from report_orchestrator.adapters.json_completeness import DEEPEST, NestingGuard
 
 STEP = 256 * 1024
@@ -51,7 +53,7 @@ def shape_of(chunks: Iterable[bytes], known: pa.Schema, taken: Iterable[str]) ->
         UnfitError: the rows are not flat, or contradict each other or the table.
     """
     rows, types, names = 0, dict[str, pa.DataType](), dict[str, str]()
-    for batch in _structs(chunks):
+    for batch in _structs(chunks, digit_columns(known)):
         rows += len(batch)
         for field in batch.type:
             _add_name(names, field.name, taken)
@@ -62,10 +64,12 @@ def shape_of(chunks: Iterable[bytes], known: pa.Schema, taken: Iterable[str]) ->
 def batches(chunks: Iterable[bytes], shape: Shape, constants: Mapping[str, pa.Scalar]) -> Iterator[pa.RecordBatch]:
     """Yield the rows in the given shape, each followed by the run's constants."""
     schema = schema_of(shape, constants)
-    for struct in _structs(chunks):
+    for struct in _structs(chunks, digit_columns(shape.fields)):
         present = {shape.names[field.name]: struct.field(field.name) for field in struct.type}
         columns = [
-            _cast(present[field.name], field.type) if field.name in present else pa.nulls(len(struct), field.type)
+            cast_exactly(present[field.name], field.type)
+            if field.name in present
+            else pa.nulls(len(struct), field.type)
             for field in shape.fields
         ]
         columns += [pa.repeat(value, len(struct)) for value in constants.values()]
@@ -103,9 +107,13 @@ def _add_type(types: dict[str, pa.DataType], column: str, values: pa.Array, know
     if _kind(wanted) != _kind(values.type) or _kind(wanted) == "other":
         raise UnfitError(f"the column '{column[:100]}' mixes {_kind(values.type)} with {_kind(wanted)}")
     try:
-        _cast(values, wanted)
-    except pa.ArrowInvalid as error:
-        raise UnfitError(f"the column '{column[:100]}' has a number that {wanted} cannot store exactly") from error
+        cast_exactly(values, wanted)
+    except InexactError as error:
+        raise _inexact(column, wanted) from error
+
+
+def _inexact(column: str, kind: pa.DataType) -> UnfitError:
+    return UnfitError(f"the column '{column[:100]}' holds a number that {kind} cannot hold exactly")
 
 
 def _usual(kind: pa.DataType, column: str) -> pa.DataType:
@@ -130,12 +138,8 @@ def _kind(kind: pa.DataType) -> str:
     return "other"
 
 
-def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    return values if values.type == kind else values.cast(kind)
-
-
-def _structs(chunks: Iterable[bytes]) -> Iterator[pa.StructArray]:
-    for rows in _portions(chunks):
+def _structs(chunks: Iterable[bytes], digits: Mapping[str, pa.DataType]) -> Iterator[pa.StructArray]:
+    for rows in _portions(chunks, digits):
         try:
             struct = pa.array(rows)
         except (pa.ArrowException, ValueError, OverflowError) as error:
@@ -145,14 +149,17 @@ def _structs(chunks: Iterable[bytes]) -> Iterator[pa.StructArray]:
         yield struct
 
 
-def _portions(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
-    """Yield lists of rows with columns, limited to the values a batch may have."""
-    for rows in _rows(chunks):
+def _portions(chunks: Iterable[bytes], digits: Mapping[str, pa.DataType]) -> Iterator[list[Any]]:
+    """Yield lists of rows with columns, limited to the values a batch may have. `digits` are the columns whose numbers
+    are read with all their digits."""
+    for rows in _rows(chunks, use_float=not digits):
         names = set[str]()
         for row in rows:
             if isinstance(row, dict):
                 names.update(row)
                 _refuse_nested(row)
+                if digits:
+                    _convert_numbers(row, digits)
         if len(names) > MOST_COLUMNS:
             raise UnfitError(f"its rows have more than {MOST_COLUMNS:,} columns")
         most = MOST_CELLS // max(len(names), 1)
@@ -166,10 +173,21 @@ def _refuse_nested(row: dict[str, Any]) -> None:
             raise UnfitError(f"the column '{_column(name)[:100]}' has nested lists or objects")
 
 
-def _rows(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
+def _convert_numbers(row: dict[str, Any], digits: Mapping[str, pa.DataType]) -> None:
+    for name, value in row.items():
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            column = _column(name)
+            kind = digits.get(column)
+            try:
+                row[name] = in_column(value, kind)
+            except InexactError as error:
+                raise _inexact(column, kind or pa.float64()) from error
+
+
+def _rows(chunks: Iterable[bytes], *, use_float: bool) -> Iterator[list[Any]]:
     """Yield the items of `results`, one list for each parsed step."""
     parsed: list[Any] = ijson.sendable_list()
-    parser = ijson.items_coro(parsed, "results.item", use_float=True)
+    parser = ijson.items_coro(parsed, "results.item", use_float=use_float)
     top, depth, since = _Top(), NestingGuard(), 0
     try:
         for step in _steps(chunks):
@@ -186,6 +204,8 @@ def _rows(chunks: Iterable[bytes]) -> Iterator[list[Any]]:
         parser.close()
         top.expect_list()
     except (ijson.JSONError, SystemError) as error:
+        if "overflow" in str(error)[:LONGEST_ERROR]:
+            raise UnfitError("it has a number that is too large for any column") from error
         # A number of thousands of digits is a ValueError of Python's, out of which the parser makes a SystemError.
         raise UnfitError(f"it is not valid JSON: {_describe_error(error.__cause__ or error)}") from error
     if parsed:
