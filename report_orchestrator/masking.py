@@ -16,7 +16,7 @@ SHORTEST_PART = 4
 """Minimum length of a secret's beginning that is masked at the end of a cut text."""
 
 LONGEST = 128 * 1024
-"""Characters of a text that are searched and kept; more would hold the process, whoever wrote them."""
+"""Characters of a text that are searched and kept: searching a longer one would block the process."""
 
 _USER_OF_URL = re.compile(r"(?<!abfs)(?<!abfss)(?<!wasb)(?<!wasbs)(://)(?:[^/?#\s\"'<>@]*+@)++")
 """Up to the last @ of the authority, since a password may contain another one. In Azure's storage it follows a container."""

@@ -84,7 +84,7 @@ class JobLedger(Protocol):
         """Write the job's end to the fields that the host's model has. Must be idempotent."""
 
     def recorded(self, since: datetime) -> Iterator[RecordedJob]:
-        """Yield the rows that were created since then, whoever wrote them, in the order of their creation.
+        """Yield the rows created since then, by this app or any other system, oldest first.
 
         Raises:
             ConfigurationError: the host keeps no jobs, or not when they were created.

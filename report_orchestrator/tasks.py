@@ -53,7 +53,7 @@ def tick() -> None:
 
 
 def maintain(runtime: Runtime, *, longest: timedelta) -> None:
-    """Run one tick, and look for edits where no sensor does. After the time `longest`, no more polls begin."""
+    """Run one tick, and check for edits in approaches without a sensor. After the time `longest`, no more polls begin."""
     upkeep.tick(runtime=runtime, until=runtime.clock() + longest)
     if runtime.settings.scheduling_approach == "pipeline" and not is_recorded(now=runtime.clock()):
         record_evaluation(Created(), now=runtime.clock(), settings=runtime.settings)

@@ -1,6 +1,6 @@
 """The contract of `ResultStore`: the fake, a folder, and OneLake's client over the local lake behave alike.
 
-So does a folder of a file system without hard links. The real OneLake has what of this can be asked of it, for whoever has one:
+So does a folder of a file system without hard links. The tests that the real OneLake allows run against it, if there is one:
 it has never been run by this project's own gate.
 
 ONELAKE_LIVE=1 AZURE_TENANT_ID=… AZURE_CLIENT_ID=… AZURE_CLIENT_SECRET=… FABRIC_WORKSPACE_ID=… FABRIC_LAKEHOUSE_ID=… \

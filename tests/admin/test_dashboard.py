@@ -1,4 +1,4 @@
-"""The dashboard shows the state, the day and the problems, to whoever may see them."""
+"""The dashboard shows the state, the day and the problems to people with permission."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import time
 
 from tests.benchmarks.figures import POSTGRES_REDIS, SQLITE_ORM, Figure, ask, environment_on
 
-TICK = 5  # seconds between two looks for due reports
+TICK = 5  # seconds between two checks for due reports
 AT_ONCE = 50
 MINUTES = 3
 

@@ -35,7 +35,7 @@ def _measure(kind: str) -> Figure:
 def _wait(environment: Environment) -> dict[str, float]:
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
-        time.sleep(5)  # a look costs a process, so it is not taken often
+        time.sleep(5)  # each query starts a process, so it is not sent often
         done: dict[str, float] = ask(environment, "rows", "succeeded()")
         if done["count"] >= RUNS:
             break

@@ -81,7 +81,7 @@ def run_reports(environment: Environment, names: Collection[str]) -> tuple[list[
 def wait_for_all(environment: Environment) -> list[dict[str, Any]]:
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
-        time.sleep(2)  # a look costs a process, which the cluster would miss
+        time.sleep(2)  # each query starts a process, which takes time from the cluster
         runs: list[dict[str, Any]] = ask(environment, RUNS)
         if all(run["status"] not in {"queued", "running", "deferred", "up_for_retry"} for run in runs):
             return runs

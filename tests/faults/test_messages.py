@@ -51,7 +51,7 @@ def test_messages_that_come_twice_late_and_out_of_order_do_nothing_twice_and_are
                 log = (environment.folder / "qcluster.log").read_text()
                 return sum(log.count(f"message found nothing run_id={pk}\n") for pk in run_ids)
 
-            # Each run is moved by one message before it waits and by one after; whoever is awake may be faster than both.
+            # One message moves each run before it waits, and one after; a worker that is awake may be faster than both.
             least = len(NAMES) * (COPIES + LATE - 1)
             await_that(lambda: found_nothing() >= least, f"{least} messages found nothing", 30, pause=0.2)
             assert sent >= len(copies)

@@ -82,7 +82,7 @@ def await_ends(environment: Environment, count: int, seconds: float) -> list[dic
             return runs
         if time.monotonic() > deadline:
             pytest.fail(f"after {seconds} s: {Counter(run['status'] for run in runs)}; see {environment.folder}")
-        time.sleep(1)  # a look costs a process, which the cluster would miss
+        time.sleep(1)  # each query starts a process, which takes time from the cluster
 
 
 def assert_done_once(environment: Environment, runs: Collection[Mapping[str, Any]]) -> None:

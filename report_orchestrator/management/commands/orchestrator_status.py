@@ -47,7 +47,7 @@ exit status: 0 success, 1 failure, 2 wrong usage"""
         self.write_table(("item", "value"), rows)
         self.write_table(("paused", "since", "by", "reason"), _pauses(summary))
         spans = [(span.since, span.until, f"{span.count} times") for span in summary.evaluations[:SPANS_SHOWN]]
-        self.write_table(("looked for due reports from", "to, without a gap", "looks"), spans)
+        self.write_table(("checked for due reports from", "to, without a gap", "checks"), spans)
         due_next = "due next if resumed" if summary.all_paused else "due next"
         self.write_table((due_next, "at"), [tuple(due.values()) for due in summary.next_due])
 

@@ -99,7 +99,7 @@ def sync_chunk(chunk: Sequence[ReportSummary], scan: Scan, *, read_at: datetime 
             save_edits(edits)
             if (edits.overdue or edits.ending) and has_started():
                 created = decide_before_edit(edits.overdue, now=edits.now, settings=runtime.settings)
-                # Whoever ends the schedule of a report does not expect that what was missed runs now.
+                # A person who ends a report's schedule does not expect its missed times to run now.
                 ends_only = replace(runtime.settings, missed_runs="none")
                 created.run_ids += decide_before_edit(edits.ending, now=edits.now, settings=ends_only).run_ids
                 runtime.queue.notify(created.run_ids[:NOTIFIED_AT_ONCE])

@@ -23,7 +23,7 @@ class StatusSummary:
 
     `workers` is the finding of health; `workers_alive` counts the processes, and is None if the queue or the cache does not
     respond. `pauses` lists the pause of all reports first, then the newest pauses of single reports. `evaluations` are the spans
-    in which the scheduler looked for due reports, the latest first.
+    in which the scheduler checked for due reports, the latest first.
     """
 
     approach: str

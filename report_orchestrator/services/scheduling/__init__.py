@@ -2,7 +2,7 @@
 
 due_times           decides which times of a report run and which are skipped; writes nothing
 open_due_runs       applies these decisions to every report that is due
-evaluations         remembers when the scheduler looked for due reports
+evaluations         records when the scheduler checked for due reports
 create_runs         inserts runs: scheduled, skipped and manual ones
 switch              switches reports between live and shadow, where another system runs them
 backfill            plans and opens runs for past times

@@ -1,4 +1,4 @@
-"""Remember when the scheduler looked for due reports, also where it found none: spans without a gap, the latest last."""
+"""Record when the scheduler checked for due reports, even if none was due, as spans without a gap."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from report_orchestrator.services.scheduling.due_times import longest_delay, nex
 SPANS_KEPT = 20
 AT_ONCE = timedelta(seconds=0.5)
 RECORDED_EVERY = timedelta(seconds=30)
-"""Looks of the pipeline approach that follow sooner are not recorded."""
+"""Checks of the pipeline approach that follow sooner are not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedSpan:
-    """The scheduler looked `count` times from `since` to `until` (UTC), and never later than a time stays on time."""
+    """The scheduler checked `count` times from `since` to `until` (UTC), often enough that every time in it was on time."""
 
     since: datetime
     until: datetime
@@ -27,9 +27,9 @@ class EvaluatedSpan:
 
 
 def record_evaluation(created: Created, *, now: datetime, settings: Settings) -> None:
-    """Record one look for due reports; log it as `due_times_decided`, a debug event.
+    """Record one check for due reports; log it as `due_times_decided`, a debug event.
 
-    A look that follows at once, as if the time of a tick was up, belongs to the one before and is not counted.
+    A check that follows at once, because the previous tick ran out of time, continues that check and is not counted.
     """
     emit_schedule_event("due_times_decided", runs=created.runs, skipped=created.skipped)
     if is_recorded(now=now, within=AT_ONCE):
@@ -48,7 +48,7 @@ def record_evaluation(created: Created, *, now: datetime, settings: Settings) ->
 
 
 def is_recorded(*, now: datetime, within: timedelta = RECORDED_EVERY) -> bool:
-    """Return True if a look was recorded within this time."""
+    """Return True if a check was recorded within this time."""
     return SharedState.objects.filter(name=StateName.EVALUATIONS, marked_at__range=(now - within, now)).exists()
 
 
@@ -66,7 +66,7 @@ def spans_of(state: SharedState | None) -> list[EvaluatedSpan]:
 
 
 def _has_gap(last: datetime, now: datetime, settings: Settings) -> bool:
-    """Return True if a time between two looks was no longer on time at the second."""
+    """Return True if a time between two checks could have been late at the second one."""
     expected = next_window(last, settings) if settings.scheduling_approach == "schedule" else last
     return now - expected > longest_delay(settings)
 

@@ -132,7 +132,7 @@ class TestSignals:
         of_reports = [query["sql"] for query in ours if "report_orchestrator_reportschedule" in query["sql"]]
         assert [rows_of_sql("default", sql) for sql in of_reports] == [[]]
         writes = [query["sql"] for query in ours if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
-        assert all("'evaluations'" in sql for sql in writes), "only the record that the scheduler has looked"
+        assert all("'evaluations'" in sql for sql in writes), "only the record that the scheduler has checked"
 
     def test_a_change_has_the_pipelines_lines_brought_in_step_at_the_next_tick(self, settings: DjangoSettings) -> None:
         setattr(settings, SETTING, {**getattr(settings, SETTING), "SCHEDULING_APPROACH": "pipeline"})

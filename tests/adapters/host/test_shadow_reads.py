@@ -20,7 +20,7 @@ DAY = date(2026, 7, 5)
 
 
 class TestRecordedJobs:
-    """Rows of the host's jobs, whoever wrote them."""
+    """Rows of the host's jobs, of this app and of other systems."""
 
     def test_rows_are_read_with_their_dates_in_the_order_of_their_creation(self) -> None:
         group = api.EventGroup.objects.create(name="Florida")

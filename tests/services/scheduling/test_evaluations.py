@@ -1,4 +1,4 @@
-"""Each look for due reports leaves a trace, also one that found nothing."""
+"""Each check for due reports is recorded, also one that found nothing."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_between_two_windows_too_a_tick_looks_for_edits(fakes: FakePorts, monkey
     fakes.clock.advance(seconds=30)
     fakes.reports.change("1", cron="7 * * * *", updated_at=fakes.clock.now)
     tasks.tick()
-    assert ReportSchedule.objects.get().cron == "0 * * * *", "it looks no more often than the sensor would"
+    assert ReportSchedule.objects.get().cron == "0 * * * *", "it checks no more often than the sensor would"
     fakes.clock.advance(seconds=31)
     tasks.tick()
     assert ReportSchedule.objects.get().cron == "7 * * * *"
