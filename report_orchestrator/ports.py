@@ -87,7 +87,7 @@ class JobLedger(Protocol):
         """Yield the rows created since then, by this app or any other system, oldest first.
 
         Raises:
-            ConfigurationError: the host keeps no jobs, or not when they were created.
+            ConfigurationError: the host has no job model, or the model has no field for the time of creation.
         """
 
 

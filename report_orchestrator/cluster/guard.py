@@ -31,7 +31,7 @@ logger = logging.getLogger("report_orchestrator.cluster")
 
 
 def monitor_with_retry(results: ResultChannel, broker: Any) -> None:
-    """Run Django-Q2's monitor. It dies of a message that cannot be acknowledged, so wait while the database is away."""
+    """Run Django-Q2's monitor, which ends if it cannot acknowledge a message: retry while the database is unavailable."""
     acknowledge = broker.acknowledge
     broker.acknowledge = lambda task_id: with_db_retry(partial(acknowledge, task_id))
     monitor(results, broker)

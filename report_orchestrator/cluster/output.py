@@ -137,7 +137,7 @@ class LoggedStream(io.TextIOBase):
         self._log(line)
 
     def _log(self, line: str) -> None:
-        """Log a line, unless `logging` writes it because it cannot log."""
+        """Log a line, unless `logging` itself writes it to report an error of a handler."""
         if not line.strip() or self._of_thread.is_logged:
             return
         self._of_thread.is_logged = True

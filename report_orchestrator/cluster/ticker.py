@@ -46,7 +46,7 @@ def ticker(channel: TaskChannel, stop: Flag, timer: Timer, cluster: str, workers
 
 
 def record_end(cluster: str) -> None:
-    """Record that a cluster has stopped as planned: its silence alone would show only after a while."""
+    """Record that a cluster has stopped as planned, so that health need not wait for its heartbeat to time out."""
     try:
         close_old_connections()
         _record(cluster, database_clock(), workers=0, ended=True)

@@ -92,7 +92,7 @@ EVENT_NUMBERS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.RING: ("latitude", "longitude", "radius"),
     EventKind.BOX: ("max_lat", "min_lat", "max_lon", "min_lon"),
 }
-"""The fields of an event that Fireant computes with. The host's columns may be null, so may they."""
+"""The fields of an event that Fireant computes with. They may be null, as the host's columns may be."""
 
 
 def kind_of(event: Event) -> EventKind | None:

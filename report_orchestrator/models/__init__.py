@@ -8,7 +8,7 @@ shared_state      named rows that all processes share
 instants          the database field of all instants
 managers          the manager of all our tables, which reads where they are written
 partial_indexes   models whose indexes have conditions, which MySQL ignores
-database_errors   errors that another try cures
+database_errors   temporary errors of the database
 connections       close the process's connections
 upsert            insert or update a row in one statement
 """

@@ -1,4 +1,4 @@
-"""Tell errors that another try cures from those that it does not, by the database's own codes."""
+"""Distinguish temporary database errors from permanent ones, by the database's own codes."""
 
 from django.db import Error, InterfaceError, OperationalError
 
@@ -10,7 +10,7 @@ MYSQL_READ_ONLY = frozenset(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return True if the database was away, read-only or busy, or ended the transaction: a deadlock, a serialization failure."""
+    """Return True if the database was unavailable, read-only or busy, or ended a deadlock or a serialization failure."""
     return isinstance(error, OperationalError | InterfaceError) or (
         isinstance(error, Error) and _sqlstate(error) in {READ_ONLY_TRANSACTION, IDLE_IN_TRANSACTION_TIMEOUT}
     )

@@ -82,7 +82,7 @@ def _requeue(run: ReportRun, runtime: Runtime) -> None:
 
 
 def _idle(run: ReportRun, now: datetime) -> timedelta | None:
-    """Return the run's idle time with that since its failure; a run that never started has none."""
+    """Return the run's idle time plus the time since its failure; unchanged for a run that never started."""
     if run.started_at is None or run.ended_at is None:
         return run.idle
     return (run.idle or timedelta(0)) + max(now - run.ended_at, timedelta(0))

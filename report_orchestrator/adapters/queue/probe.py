@@ -10,7 +10,7 @@ def probe_broker() -> ProbeResult:
     """Ping the broker and count its waiting messages.
 
     Raises:
-        TransientError: the broker is away.
+        TransientError: the broker is unavailable.
     """
     broker = get_broker()
     kind = type(broker).__name__

@@ -35,9 +35,9 @@ def refresh(
     source: ChangeSource = ChangeSource.SIGNAL,
     gone: Collection[str] | None = None,
 ) -> Discovery:
-    """Update the rows of these reports. Those that the host does not show are retired, if they are in `gone`.
+    """Update the rows of these reports, and retire those of `gone` that the host no longer shows; of all if it is None.
 
-    A report that is not shown need not be deleted: a manager may show a tenant's own reports only. None retires all.
+    A report that is not shown may still exist, because a manager may show only one tenant's reports.
     """
     scan = Scan(runtime=runtime, source=source)
     for start in range(0, len(keys), CHUNK):
@@ -99,7 +99,7 @@ class _LastScan:
         """Return the stored scan; before the first one, the newest stamp that discovery stored, if any."""
         state = SharedState.objects.filter(name=StateName.CHANGE_STAMPS).first()
         if state is not None:
-            # Of a clock that was set back since, at most the time of now counts.
+            # If the clock was set back since, stored instants may be in the future: use the current time instead.
             newest, seen_at = (min(datetime.fromisoformat(state.detail[name]), now) for name in ("newest", "seen_at"))
             return cls(newest=newest, seen_at=seen_at, is_settled=state.detail["is_settled"] and newest < now)
         stamp = schedules_of(runtime).aggregate(at=Max("host_updated_at"))["at"]

@@ -181,7 +181,7 @@ def save_edits(edits: Edits) -> None:
     for row in edits.replaced:
         _archive_runs(row)
     ReportSchedule.objects.bulk_create(edits.created, batch_size=CHUNK)
-    # The rows are locked, so they exist. Of many rows `bulk_update` would cost a second more.
+    # The rows are locked, so they exist. For many rows, `bulk_update` would take a second longer.
     upsert(*edits.updated, update=_COLUMNS, batch_size=CHUNK)
     ReportChange.objects.bulk_create(
         [
@@ -205,9 +205,9 @@ def save_edits(edits: Edits) -> None:
 
 
 def _archive_runs(row: ReportSchedule) -> None:
-    """Give the runs of a removed report a row of their own, so that none of them counts as one of the report that follows.
+    """Move the runs of a removed report to a row of their own, so that none counts as a run of the report that replaces it.
 
-    The key of that row names the last of the runs: a report may be replaced several times.
+    The key of that row names the last run, because a report may be replaced several times.
     """
     runs = ReportRun.objects.filter(schedule=row.pk)
     last = runs.order_by("-pk").values_list("pk", flat=True).first()

@@ -77,7 +77,7 @@ def compare_with_recorded_jobs(
     """Compare all scheduled times in the span, in the order of time.
 
     Raises:
-        ConfigurationError: the host keeps no jobs, or not when they were created.
+        ConfigurationError: the host has no job model, or the model has no field for the time of creation.
     """
     compared = [
         time
@@ -89,7 +89,7 @@ def compare_with_recorded_jobs(
 
 
 def _begins_at(time: ComparedTime, span: ComparedSpan) -> datetime:
-    """Return the instant after which a time counts. A job without a time here may belong to one before the span."""
+    """Return the instant after which a time is compared: later for a job without a run, as its time may precede the span."""
     return span.since if time.run_id else span.since + GRACE
 
 

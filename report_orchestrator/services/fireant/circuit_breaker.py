@@ -148,7 +148,7 @@ def _postpone(step: str, outcome: Retryable, circuit: Circuit, settings: Setting
     The run wakes a little later than the probe if another run can carry it, so that a report which makes Fireant fail does not
     carry every probe. Polls need no delay: the one that has waited longest goes first.
     """
-    # Repeating a submission of unknown fate always uses up a retry, so that it ends.
+    # Repeating a submission of unknown outcome always uses up a retry, so that repetitions end.
     if circuit.probe_at is None or Trait.UNKNOWN_FATE in traits_of(outcome.code):
         return outcome
     waiting = ReportRun.objects.unfinished().exclude(status=Status.RUNNING).filter(wake_at__lte=circuit.probe_at)

@@ -18,7 +18,7 @@ NO_CLUSTER = "No qcluster is running: start manage.py qcluster."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The result of one health check. `hint` is the action to take while it is not well, or worth a look."""
+    """The result of one health check. `hint` is the action to take; a check that is well may have one too."""
 
     name: str
     well: bool
@@ -77,7 +77,7 @@ def _schedules(snapshot: Snapshot) -> Finding:
 
 
 def _with_clock(finding: Finding, clock: ClockHistory, snapshot: Snapshot) -> Finding:
-    """Add what the clock has done to the schedules within the last day, or is doing now."""
+    """Add to a finding that the clock leapt or was set back, now or within `NOTABLE_FOR`."""
     now, set_back = snapshot.now, clock.set_back_by(snapshot.now)
     if set_back and clock.leap_around(now):
         detail = f"the clock came back from {_instant(clock.seen_at)}, to which it had leapt"

@@ -76,7 +76,7 @@ def _cluster_ticks(states: SharedStates) -> bool:
 
 
 def scheduler_heartbeat(states: SharedStates, settings: Settings) -> Heartbeat:
-    """Return the last scheduled tick, or the last finished one under Django-Q's own scheduler, which leaves no sign."""
+    """Return the last scheduled tick; under Django-Q's own scheduler, which records none, the last finished one."""
     workers = worker_heartbeat(states)
     if workers.is_stopped or not has_own_scheduler(states):
         return workers
@@ -122,7 +122,7 @@ def oldest_startable_at(now: datetime, settings: Settings, circuit: Circuit) -> 
 def _blocked_steps(now: datetime, settings: Settings, circuit: Circuit) -> list[Step]:
     """Return the steps at which runs may wait for a slot or for Fireant.
 
-    They may only while others make use of the free slots, or of the next probe of Fireant.
+    Waiting is expected only while other runs use the slots, or the next probe of Fireant is not overdue.
     """
     blocked: set[Step] = set()
     if circuit.probe_at is not None and now - circuit.probe_at <= OVERDUE_AFTER:

@@ -50,7 +50,7 @@ class Snapshot:
     """The state at `now`, under the effective settings. Instants are aware UTC, and None where there is none.
 
     `startable_since` is the time at which the oldest run that needs only a worker became ready. `switch` is the last change
-    of approach. `waits_for_clock` counts the reports that wait for a clock that was set back: they are decided up to a future time.
+    of approach. `waits_for_clock` counts the reports that wait until a clock that was set back has caught up.
     """
 
     now: datetime

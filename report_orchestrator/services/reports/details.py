@@ -108,7 +108,7 @@ def due_days(schedule: ReportSchedule, now: datetime, last: date) -> frozenset[d
     while (day := named_date(cron, zone, at)) <= last:
         days.add(day)
         midnight = datetime.combine(day + timedelta(days=1), time(), tzinfo=zone)
-        # Where the clock goes back at midnight, the day goes on: never search again from before the last time.
+        # If the clock goes back at midnight, that midnight may precede the time found: never search backwards.
         at = next_time(cron, zone, after=max(at, midnight - timedelta(microseconds=1)))
     return frozenset(days)
 

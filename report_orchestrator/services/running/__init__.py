@@ -7,7 +7,7 @@ lease           the claimed run; renews and releases the lease while a step work
 steps           the five steps
 step_errors     turns exceptions of steps into outcomes
 commit          writes an outcome as the run's next state
-db_retry        repeats a write while the database is away
+db_retry        repeats a write while the database is unavailable
 poller          polls waiting runs in batches
 download_slots  limits long downloads to all workers but one
 """

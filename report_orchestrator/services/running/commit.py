@@ -60,13 +60,13 @@ class Write:
 def commit(lease: Lease, outcome: Outcome, *, hand_over: bool = False) -> None:
     """Commit the outcome and the start of the next step.
 
-    With `hand_over`, or if the next step may not start yet, the run is queued instead. While the database is away for seconds,
-    or ended the transaction as a deadlock, it is repeated: no result, such as a job's id, is lost. An outcome that the
+    With `hand_over`, or if the next step may not start yet, the run is queued instead. If the database is unavailable for seconds
+    or ends a deadlock, the write is repeated, so that no result, such as a job's id, is lost. An outcome that the
     database cannot store fails the run.
 
     Raises:
         LeaseLostError: another worker or a person wrote the run. Nothing was written.
-        OperationalError, InterfaceError: the database was away for longer.
+        OperationalError, InterfaceError: the database was unavailable for longer.
     """
     writes: list[Write] = []
     try:

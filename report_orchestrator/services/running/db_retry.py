@@ -1,6 +1,4 @@
-"""Retries a write while the database is away or read-only for seconds: a restart, a failover, a deadlock or lock wait that it
-ended.
-"""
+"""Retries a write that failed because of a restart or failover of the database, a deadlock, or a long lock wait."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +18,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between two attempts
 
 
 def with_db_retry(write: Callable[[], T], *, lease: timedelta = LONGEST) -> T:
-    """Call `write`, which must be idempotent, until the database accepts it, on a new connection where the old one is dead
-    or leads to a server that has become read-only.
+    """Call `write`, which must be idempotent, until the database accepts it.
 
-    Gives up once the caller's lease may have ended, as another worker has the run then, or after `LONGEST`.
+    Opens a new connection if the old one is dead or its server has become read-only. Gives up after `LONGEST`, or earlier
+    when the caller's lease may have ended, because another worker may have the run by then.
 
     Raises:
-        django.db.Error: the database was away for longer, or refused the write.
+        django.db.Error: the database was unavailable for longer, or rejected the write.
     """
     deadline = time.monotonic() + min(lease, LONGEST).total_seconds()
     pause = FIRST_PAUSE

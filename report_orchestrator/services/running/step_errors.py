@@ -56,7 +56,7 @@ def _expected(error: OrchestratorError, run: ReportRun, settings: Settings) -> O
 
 
 def on_hold(run: ReportRun) -> Failed:
-    """Return the outcome of a submission of unknown fate where the settings leave the decision to a person."""
+    """Return the outcome of a submission whose response was lost, if the settings leave the decision to a person."""
     times = "twice" if run.possibly_submitted_twice else "once"
     return Failed(
         code=ErrorCode.SUBMISSION_UNKNOWN,

@@ -148,7 +148,7 @@ def poll_outcome(run: ReportRun, status: JobStatus, runtime: Runtime) -> Outcome
 
 
 def _progress(status: JobStatus) -> dict[str, float | str | None]:
-    """Return the job's last words for the attempt's details, which keep those of the poll before otherwise."""
+    """Return the job's progress and message, which replace those of the previous poll in the attempt's details."""
     return {"progress": status.progress, "message": status.message}
 
 

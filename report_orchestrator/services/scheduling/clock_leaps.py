@@ -1,7 +1,7 @@
 """Notice that the database's clock leapt ahead, and undo what was decided by it once it has come back.
 
-The shared state `StateName.CLOCK` holds the last instant seen. A gap after it is an outage or a leap: nobody can tell before
-the clock comes back into the gap. Then it was a leap, and what was written since its end bears the wrong time.
+The shared state `StateName.CLOCK` holds the last instant seen. A gap after it is an outage or a leap. If the clock comes
+back into the gap, it was a leap, and the rows written since its end have wrong times.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ NOTED_EVERY = timedelta(seconds=10)
 MIN_LEAP = timedelta(minutes=45)
 """A leap of an hour has to be noticed. After a shorter one, reports wait until the clock has caught up."""
 UNVERIFIED_FOR = timedelta(days=1)
-"""A longer gap makes the clock doubtful, for as long as it has not run on for this time."""
+"""After a longer gap nothing is deleted until the clock has run on for this time, because it may have leapt."""
 KEPT_FOR = timedelta(days=30)
-"""A clock that comes back after it ran ahead for longer was set back, as far as anybody knows."""
+"""A clock that ran ahead for longer before it comes back is treated as one that was set back."""
 LEAPS_KEPT = 10
 CHUNK = 500
 
@@ -51,7 +51,7 @@ _STAMPS = (
     (ReportChange, ("noticed_at",)),
     (ReportSchedule, ("changed_at", "discovered_at", "paused_at")),
 )
-"""The columns that say when something happened, which others compare with the time of now."""
+"""The columns with the time of an event, which other code compares with the current time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ def accept_clock(now: datetime) -> None:
 
 
 def _last_decision(now: datetime) -> datetime:
-    """Return a time at which a clock of ours ran before this was recorded."""
+    """Return the last instant of a decision, for databases of a version that did not record the clock."""
     latest: datetime | None = (
         ReportSchedule.objects.filter(decided_until__lte=now)
         .order_by("-decided_until")
@@ -187,7 +187,7 @@ def is_verified(now: datetime) -> bool:
 
 
 def _undo(leap: Leap, history: ClockHistory, now: datetime, runtime: Runtime) -> None:
-    """Make the reports' next times real again, and take back what was written with the times of the leap."""
+    """Correct the reports' next times, and delete or correct the rows that were written during the leap."""
     first_times = _first_times(leap)
     withdrawn = _withdraw_runs(leap, now)
     reports = _decide_again(first_times, now)
@@ -212,9 +212,9 @@ def _first_times(leap: Leap) -> dict[int, datetime]:
 
 
 def _withdraw_runs(leap: Leap, now: datetime) -> int:
-    """Delete the skips and the runs that have not started. A started run of a future time becomes a manual one.
+    """Delete the skips and runs of the leap that have not started, and return their number.
 
-    So each time gets its run when it comes.
+    A started run of a future time becomes a manual one, so that the time still gets its own run when it comes.
     """
     opened = ReportRun.objects.filter(created_at__gte=leap.end, trigger__in=_DECIDED)
     waiting = Q(status=Status.QUEUED, started_at__isnull=True)
@@ -227,7 +227,7 @@ def _withdraw_runs(leap: Leap, now: datetime) -> int:
 
 
 def _decide_again(first_times: dict[int, datetime], now: datetime) -> int:
-    """Let the reports go on from now, or from the first time that was decided since the leap. Return their number.
+    """Schedule the reports from now, or from the first time that was decided during the leap. Return their number.
 
     Their schedules in the queue follow at the next tick.
     """
@@ -254,7 +254,7 @@ def _next_run_at(schedule: ReportSchedule) -> datetime:
 
 
 def _reset_change_stamps(leap: Leap) -> None:
-    """Read change stamps again since before the leap: those of the leap must hide none."""
+    """Read change stamps again from before the leap, because those of the leap would hide later ones."""
     state = SharedState.objects.filter(name=StateName.CHANGE_STAMPS).first()
     if state is not None and datetime.fromisoformat(state.detail["newest"]) > leap.start:
         newest = leap.start.isoformat()

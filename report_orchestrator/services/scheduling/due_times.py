@@ -31,9 +31,9 @@ Pauses = Mapping[int | None, Sequence[Pause]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatchUp:
-    """The times of a report in (since, until], decided by what held at `until`, in however many pieces.
+    """The times of a report in (since, until]. It may be decided in pieces, all by the rules and the state at `until`.
 
-    `was_busy` means that a run from before had not ended at its beginning.
+    `was_busy` is true if an earlier run of the report had not ended when the catch-up began.
     """
 
     since: datetime
@@ -65,9 +65,10 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The times of a catch-up up to `until`. `rest` is the catch-up if times are left in it.
+    """The decided times of a catch-up, up to `until`. `rest` is the catch-up if later times of it are undecided.
 
-    A piece does not cover a catch-up as a whole, so the report's row has to hold the rest, or no longer holds it.
+    `is_piece` is true if the decision covers only a part of the catch-up: then the report's row stores `rest`, or clears it
+    with the last part.
     """
 
     schedule: ReportSchedule
@@ -199,8 +200,8 @@ def _after(instant: datetime, times: Sequence[datetime]) -> Sequence[datetime]:
 def on_time_since(now: datetime, settings: Settings, switch: Switch | None) -> datetime:
     """Return the instant after which a time is on time if it is decided now; earlier ones were missed.
 
-    What came before a switch of approach is judged by the approach in force then, unless the first tick after the switch
-    was itself missed.
+    Times before a switch of approach are judged by the approach that was in effect then, unless the first tick after the
+    switch was itself missed.
     """
     since = _on_time_since(now, settings)
     if switch is not None and since < switch.at <= now:

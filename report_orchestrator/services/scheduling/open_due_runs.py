@@ -64,7 +64,7 @@ def _due_times(now: datetime, settings: Settings, states: Mapping[str, SharedSta
 def _decide_batch(schedules: ScheduleQuerySet, due_times: DueTimes, created: Created) -> bool:
     """Decide one batch in one transaction, with its rows locked against other processes.
 
-    Return True if nothing is left that is due, or only what other processes decide now.
+    Return True if no report is left that is due, except those that other processes are deciding.
     """
     with transaction.atomic(using=database_alias()):
         due = list(schedules.due(due_times.now).select_for_update(skip_locked=True)[:BATCH])

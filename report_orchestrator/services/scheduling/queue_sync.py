@@ -74,7 +74,7 @@ def _begin(runtime: Runtime) -> str:
 
 
 def _switch(state: SharedState, settings: Settings, now: datetime) -> Switch | None:
-    """Return the last switch of approach, which is now if these settings decide at other times than those in force."""
+    """Return the last switch of approach, which is now if these settings decide at other times than those in effect."""
     last = Switch.from_state(state)
     if "in_force" not in state.detail:
         return last

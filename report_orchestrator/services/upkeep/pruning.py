@@ -41,7 +41,7 @@ def prune_if_due(*, runtime: Runtime, until: datetime) -> dict[str, int]:
 def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
     """Delete rows that are older than the settings keep them, until none is left or `until` has come.
 
-    The kinds take turns, so that many rows of one, or an error, keep no other from being deleted.
+    The kinds take turns, so that many rows of one kind, or an error, do not delay the others.
     """
     now = runtime.clock()
     batches: dict[str, Callable[[], int]] = {"clusters": lambda: _ended_clusters(now).delete()[0]}

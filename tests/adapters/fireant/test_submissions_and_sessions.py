@@ -1,4 +1,4 @@
-"""Submissions of unknown fate, and the sessions of threads and processes."""
+"""Submissions of unknown outcome, and the sessions of threads and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed steps, lost workers and submissions of unknown fate."""
+"""Failed steps, lost workers and submissions of unknown outcome."""
 
 from __future__ import annotations
 
