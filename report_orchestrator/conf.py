@@ -91,9 +91,9 @@ class Settings:
     azure_credential: AzureCredential = _spec(
         kinds.one_of("client_secret", "workload_identity", "managed_identity", "default"), "client_secret"
     )
-    azure_authority_host: str = _spec(kinds.text)
-    azure_account_name: str = _spec(kinds.text, "onelake")
-    fabric_account_url: str = _spec(kinds.url)
+    azure_authority_host: str = _spec(kinds.host)
+    azure_account_name: str = _spec(kinds.account_name, "onelake")
+    fabric_account_url: str = _spec(kinds.account_url)
     fabric_ca_file: str = _spec(kinds.text)
     fabric_workspace_id: str = _spec(kinds.text)
     fabric_lakehouse_id: str = _spec(kinds.text)
@@ -226,7 +226,7 @@ def _raw(name: str, spec: Spec, given: Mapping[str, object], environment: Mappin
     if not uncommented:
         return spec.default
     # The parser of a URL cuts a comment itself: what looks like one may be within a password, which only `@` ends.
-    return value if spec.parse is kinds.url else uncommented
+    return value if spec.parse in kinds.URLS else uncommented
 
 
 def with_comments() -> list[str]:
@@ -257,7 +257,7 @@ def _unreadable(name: str, raw: object, error: ValueError, origin: Origin, parse
 
     An invalid URL cannot be split into its parts, so everything before its last @ is masked.
     """
-    if SPECS[name].parse is kinds.url:
+    if SPECS[name].parse in kinds.URLS:
         raw = _USER.sub(r"\1***@", raw) if isinstance(raw, str) else raw
     shown = "" if SPECS[name].parse is kinds.secret else f" It is {_shown(raw, parsed.secrets)}."
     return SettingProblem(

@@ -142,11 +142,54 @@ def url(raw: object) -> str:
         raise ValueError("it must not contain a user name or password")
     if "?" in address or "#" in address:
         raise ValueError("it must not contain a query or a fragment, as paths are added to it")
+    if any(letter.isspace() or not letter.isprintable() for letter in address):
+        raise ValueError("it must not contain spaces or control characters")
     try:
         urlsplit(address).port  # noqa: B018 - the property raises for an invalid port
     except ValueError:
         raise ValueError("its port must be a number up to 65535") from None
     return address
+
+
+def account_url(raw: object) -> str:
+    """Return OneLake's address: that of its Data Lake half, without a path, as Fabric's "Copy URL" has one."""
+    address = url(raw)
+    host = (urlsplit(address).hostname or "").lower()
+    if urlsplit(address).path:
+        raise ValueError(
+            f"it must not contain a path, as in {urlsplit(address).scheme}://{host}: workspace, lakehouse and folder are "
+            "FABRIC_WORKSPACE_ID, FABRIC_LAKEHOUSE_ID and FABRIC_RESULTS_PATH"
+        )
+    if ".blob." in host or (host.endswith(_FABRIC) and ".dfs." not in host):
+        raise ValueError(
+            "it must be the address of OneLake's DFS endpoint, such as https://onelake.dfs.fabric.microsoft.com"
+        )
+    return address
+
+
+_FABRIC = ".fabric.microsoft.com"
+URLS = frozenset({url, account_url})
+"""The parsers of addresses, in which users and passwords are masked."""
+
+
+def account_name(raw: object) -> str:
+    name = _word(raw)
+    if not _ACCOUNT.fullmatch(name):
+        raise ValueError(
+            "it must be a name of letters, digits and hyphens, such as onelake; an address is FABRIC_ACCOUNT_URL"
+        )
+    return name
+
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9-]{1,63}")
+
+
+def host(raw: object) -> str:
+    """Return a host name, or a URL of nothing else."""
+    name = _word(raw).rstrip("/")
+    if name and urlsplit(url(name if "://" in name else f"https://{name}")).path:
+        raise ValueError("it must be a host name, or a URL without a path")
+    return name
 
 
 def cron(raw: object) -> str:

@@ -72,6 +72,22 @@ def test_an_empty_variable_means_the_default() -> None:
         ("FIREANT_API_URL", "https://me:secret@fireant.example", "user name or password"),
         ("FIREANT_API_URL", "https://fireant.example/?key=hunter2", "must not contain a query or a fragment"),
         ("FIREANT_API_URL", "https://fireant.example#x", "must not contain a query or a fragment"),
+        ("FIREANT_API_URL", "https://fireant.example/api?code=abc", "must not contain a query or a fragment"),
+        ("FIREANT_API_URL", "https://fireant.example/a b", "must not contain spaces"),
+        ("FIREANT_API_URL", "https://fire\tant.example", "must not contain spaces"),
+        ("FABRIC_ACCOUNT_URL", "https://onelake.dfs.fabric.microsoft.com/WS/LH.Lakehouse/Files", "FABRIC_WORKSPACE_ID"),
+        ("FABRIC_ACCOUNT_URL", "https://onelake.dfs.fabric.microsoft.com/?x=1", "must not contain a query"),
+        ("FABRIC_ACCOUNT_URL", "https://onelake.blob.fabric.microsoft.com", "https://onelake.dfs.fabric.microsoft.com"),
+        ("FABRIC_ACCOUNT_URL", "https://westus-onelake.BLOB.fabric.microsoft.com", "DFS endpoint"),
+        ("FABRIC_ACCOUNT_URL", "https://app.fabric.microsoft.com", "DFS endpoint"),
+        ("FABRIC_ACCOUNT_URL", "abfss://WS@onelake.dfs.fabric.microsoft.com", "https://"),
+        ("FABRIC_ACCOUNT_URL", "onelake.dfs.fabric.microsoft.com", "https://"),
+        ("AZURE_ACCOUNT_NAME", "onelake.dfs.fabric.microsoft.com", "such as onelake"),
+        ("AZURE_ACCOUNT_NAME", "https://onelake.dfs.fabric.microsoft.com", "FABRIC_ACCOUNT_URL"),
+        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/contoso.com", "without a path"),
+        ("AZURE_AUTHORITY_HOST", "login.microsoftonline.com/contoso.com", "without a path"),
+        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com?x=1", "query"),
+        ("AZURE_AUTHORITY_HOST", "login microsoft", "spaces"),
         ("CONFIGURE_LOGGING", "perhaps", "it must be true or false"),
     ],
 )
@@ -79,6 +95,29 @@ def test_a_value_that_cannot_be_read_is_named_with_what_it_must_be(name: str, va
     _settings, [problem] = parse_settings({}, {name: value})
     assert problem.setting == name
     assert says in problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FIREANT_API_URL", "https://fireant.example/api/v1/"),
+        ("FIREANT_API_URL", "http://[::1]:8099"),
+        ("FABRIC_ACCOUNT_URL", "https://westus-onelake.dfs.fabric.microsoft.com/"),
+        ("FABRIC_ACCOUNT_URL", "https://0b1cz.w.dfs.fabric.microsoft.com"),
+        ("FABRIC_ACCOUNT_URL", "https://lake.internal:8443"),
+        ("FABRIC_ACCOUNT_URL", ""),
+        ("AZURE_ACCOUNT_NAME", "westus-onelake"),
+        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+        ("AZURE_AUTHORITY_HOST", "login.chinacloudapi.cn"),
+    ],
+)
+def test_an_address_that_can_be_is_accepted(name: str, value: str) -> None:
+    assert parse_settings({name: value}, {})[1] == []
+
+
+def test_an_empty_account_name_is_refused_in_the_dict_only() -> None:
+    assert parse_settings({"AZURE_ACCOUNT_NAME": ""}, {})[1] != []
+    assert parse_settings({}, {"AZURE_ACCOUNT_NAME": ""})[0].azure_account_name == "onelake"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         *_missing_for_tables(settings),
         *_unfit_for_production(settings),
         *_local_results(settings),
+        *_doubled_files_folder(settings),
         *_obsolete_variables(),
         *_short_lease(settings),
         *_contradicting_windows(settings),
@@ -178,6 +179,16 @@ def _local_results(settings: Settings) -> Iterator[CheckMessage]:
             f"RESULT_STORE is 'local', and {reason}: results stay on the machine of the worker that wrote them.",
             hint="Set RESULT_STORE to 'onelake', or silence this check if RESULT_ROOT is a shared folder.",
             id="report_orchestrator.W104",
+        )
+
+
+def _doubled_files_folder(settings: Settings) -> Iterator[CheckMessage]:
+    first, _, rest = settings.fabric_results_path.strip("/").partition("/")
+    if settings.result_store == "onelake" and first.lower() in {"files", "tables"}:
+        yield Warning(
+            f"FABRIC_RESULTS_PATH begins with '{first}', so results go to Files/{first} in the lakehouse.",
+            hint=f"Set it to '{rest or 'report_results'}': the path begins below Files.",
+            id="report_orchestrator.W117",
         )
 
 

@@ -93,6 +93,15 @@ class TestRequirements:
         message, _hint = only(found(settings, **{**ONELAKE, "FABRIC_LAKEHOUSE_ID": "Results"}), "E007")
         assert "FABRIC_LAKEHOUSE_ID" in message
 
+    def test_e007_a_lake_without_encryption(self, settings: DjangoSettings) -> None:
+        message, _hint = only(found(settings, **ONELAKE, FABRIC_ACCOUNT_URL="http://lake.example"), "E007")
+        assert "Use https://" in message
+
+    @pytest.mark.parametrize("path", ["Files/report_results", "/files/report_results/", "Tables/report_results"])
+    def test_w117_the_files_folder_within_itself(self, settings: DjangoSettings, path: str) -> None:
+        _message, hint = only(found(settings, **ONELAKE, FABRIC_RESULTS_PATH=path), "W117")
+        assert "'report_results'" in hint
+
     @pytest.mark.parametrize("credential", ["managed_identity", "workload_identity", "default"])
     def test_only_a_client_secret_needs_its_three_settings(self, settings: DjangoSettings, credential: str) -> None:
         lake = {name: value for name, value in ONELAKE.items() if not name.startswith("AZURE_")}

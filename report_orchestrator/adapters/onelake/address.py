@@ -61,6 +61,10 @@ def lake_address(settings: Settings) -> LakeAddress:
     Raises:
         ConfigurationError: a setting is missing, or two contradict each other.
     """
+    if not settings.account_url.startswith("https://"):
+        raise ConfigurationError(
+            "FABRIC_ACCOUNT_URL begins with http://, but tokens are only sent encrypted. Use https://."
+        )
     workspace, lakehouse = settings.fabric_workspace_id, settings.fabric_lakehouse_id
     for name, value in {"FABRIC_WORKSPACE_ID": workspace, "FABRIC_LAKEHOUSE_ID": lakehouse}.items():
         if not value or not is_plain(value) or "/" in value:

@@ -129,10 +129,6 @@ class Credential:
 
 
 def _new_client(settings: Settings, workspace: str) -> FileSystemClient:
-    if urlsplit(settings.account_url).scheme != "https":
-        raise ConfigurationError(
-            "FABRIC_ACCOUNT_URL begins with http://, but tokens are only sent encrypted. Use https://."
-        )
     return FileSystemClient(
         settings.account_url,
         workspace,
