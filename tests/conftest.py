@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,15 @@ def new_run(fakes: FakePorts, db: None) -> Callable[[], ReportRun]:
         return open_manual_run(schedule, run_date=None, requested_by="test", runtime=fakes.runtime())
 
     return open_one
+
+
+def pytest_configure() -> None:
+    """Take the signals that a background shell ignores: the tests' own processes would inherit that."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

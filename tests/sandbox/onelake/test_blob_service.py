@@ -1,7 +1,7 @@
 """The local OneLake responds to Blob requests as Azurite does, Microsoft's emulator of the Blob service.
 
 Azurite knows no Data Lake requests and no OneLake, so it holds this half alone. It comes from npm, where Node is; once installed
-it stays in pytest's cache.
+it stays in `var/`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from azure.storage.blob import BlobBlock, BlobPrefix, ContainerClient
 from report_orchestrator.adapters.onelake.connection import Credential
 from report_orchestrator.conf import parse_settings
 from report_orchestrator.sandbox.onelake import OneLakeSandbox
-from tests.demo.environment import PATIENCE, end_group, free_port
+from tests.demo.environment import PATIENCE, ROOT, end_group, free_port
 
 VERSION = "3.35.0"
 FOLDER = "Results.Lakehouse/Files/blobs"
@@ -33,12 +33,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def azurite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerClient]:
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerClient]:
     """A container of an Azurite in memory, under a key of this test's own."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("Node is not here")
-    program = installed(request.config.cache.mkdir("azurite"), npm)
+    program = installed(ROOT / "var" / "azurite", npm)
     port, key = free_port(), base64.b64encode(b"a key for this test").decode()
     with (tmp_path_factory.mktemp("azurite") / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -60,6 +60,7 @@ def azurite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def installed(folder: Path, npm: str) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
     program = folder / "node_modules" / ".bin" / "azurite-blob"
     manifest = folder / "node_modules" / "azurite" / "package.json"
     if not (manifest.is_file() and json.loads(manifest.read_text())["version"] == VERSION):
