@@ -99,6 +99,7 @@ class Settings:
     fabric_lakehouse_id: str = _spec(kinds.text)
     fabric_results_path: str = _spec(kinds.text, "report_results")
     result_tables: bool = _spec(kinds.flag, default=False)
+    result_table: str = _spec(kinds.text)
 
     cron_sensor_interval: timedelta = _spec(kinds.seconds(least=1), 60)
     discovery_sensor_interval: timedelta = _spec(kinds.seconds(least=60), 86400)

@@ -6,7 +6,6 @@ Each process has one set of adapters, built at its first use.
 import logging
 import os
 import shutil
-import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -23,6 +22,7 @@ from report_orchestrator.adapters.local.probe import probe_folder, temporary_fol
 from report_orchestrator.adapters.local.store import LocalFiles
 from report_orchestrator.adapters.queue.django_q import DjangoQ
 from report_orchestrator.adapters.queue.probe import probe_broker
+from report_orchestrator.adapters.table_paths import local_table, probe_table_name
 from report_orchestrator.conf import SETTING, Settings, get_settings, imported, load_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
@@ -108,7 +108,7 @@ def _token_probe(settings: Settings) -> Probe | None:
 
 def _probe_table(settings: Settings) -> ProbeResult:
     """Try a table of its own next to the one of the results, and remove it."""
-    name = f"_doctor_{uuid.uuid4().hex}"
+    name = probe_table_name(settings)
     table = _table(settings, name)
     from report_orchestrator.adapters.delta.probe import probe_table
 
@@ -126,16 +126,16 @@ def _removing_table(settings: Settings, name: str) -> Iterator[None]:
         finally:
             remove_table(settings, name)
         return
-    tables = settings.result_root.absolute() / "Tables"
+    table = local_table(settings, name)
     try:
-        with temporary_folders(tables):
+        with temporary_folders(table.parent):
             try:
                 yield
             finally:
-                shutil.rmtree(tables / name, ignore_errors=True)
+                shutil.rmtree(table, ignore_errors=True)
     except OSError as error:
         raise ConfigurationError(
-            f"{tables} cannot be created: {error.strerror or error}. Correct RESULT_ROOT."
+            f"{table.parent} cannot be created: {error.strerror or error}. Correct RESULT_ROOT."
         ) from error
 
 
@@ -178,8 +178,7 @@ def _table(settings: Settings, name: str = "") -> ResultTable:
         ) from error
     match settings.result_store:
         case "local":
-            name = name or settings.fabric_results_path.strip("/").rpartition("/")[2]
-            return DeltaResults(str(settings.result_root.absolute() / "Tables" / name))
+            return DeltaResults(str(local_table(settings, name)))
         case "onelake":
             from report_orchestrator.adapters.onelake.tables import table_location
 

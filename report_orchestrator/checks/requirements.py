@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning
 
-from report_orchestrator.adapters.onelake.address import lake_address
+from report_orchestrator.adapters.onelake.address import lake_address, refuse_for_tables
+from report_orchestrator.adapters.table_paths import local_table, table_name
 from report_orchestrator.checks.database import inexact_times, stale_reads
 from report_orchestrator.checks.settings import has_dict
 from report_orchestrator.conf import (
@@ -47,6 +48,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         *_unimportable(settings),
         *_missing_for_onelake(settings),
         *_missing_for_tables(settings),
+        *_wrong_table_address(settings),
         *_unfit_for_production(settings),
         *_local_results(settings),
         *_doubled_files_folder(settings),
@@ -107,6 +109,21 @@ def _missing_for_tables(settings: Settings) -> Iterator[CheckMessage]:
             "RESULT_TABLES is on, but RESULT_STORE is a store of your own. Tables require a local folder or OneLake.",
             hint="Set RESULT_STORE to 'local' or 'onelake', or RESULT_TABLES to false.",
             id="report_orchestrator.E010",
+        )
+
+
+def _wrong_table_address(settings: Settings) -> Iterator[CheckMessage]:
+    if not settings.result_tables or settings.result_store not in STORES:
+        return
+    try:
+        table_name(settings)
+        if settings.result_store == "local":
+            local_table(settings)
+        elif not list(_missing_for_onelake(settings)):
+            refuse_for_tables(lake_address(settings))
+    except ConfigurationError as error:
+        yield Error(
+            error.message, hint="Correct the setting, or set RESULT_TABLES to false.", id="report_orchestrator.E007"
         )
 
 

@@ -93,6 +93,22 @@ class TestRequirements:
         message, _hint = only(found(settings, **{**ONELAKE, "FABRIC_LAKEHOUSE_ID": "Results"}), "E007")
         assert "FABRIC_LAKEHOUSE_ID" in message
 
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            ({**ONELAKE, "FABRIC_WORKSPACE_ID": "GRM BI", "FABRIC_LAKEHOUSE_ID": "Results"}, "GUIDs"),
+            ({"RESULT_ROOT": "/srv/lake [prod]"}, "RESULT_ROOT"),
+            ({"RESULT_TABLE": "a/b/c"}, "RESULT_TABLE"),
+            ({**ONELAKE, "RESULT_TABLE": "Tables/x"}, "RESULT_TABLE"),
+        ],
+    )
+    def test_e007_a_table_that_cannot_be_reached(
+        self, settings: DjangoSettings, given: dict[str, object], says: str
+    ) -> None:
+        message, _hint = only(found(settings, **given, RESULT_TABLES=True), "E007")
+        assert says in message
+        assert found(settings, **given, RESULT_TABLES=False) == []
+
     def test_e007_a_lake_without_encryption(self, settings: DjangoSettings) -> None:
         message, _hint = only(found(settings, **ONELAKE, FABRIC_ACCOUNT_URL="http://lake.example"), "E007")
         assert "Use https://" in message

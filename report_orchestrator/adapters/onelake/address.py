@@ -14,6 +14,8 @@ SUFFIX = ".Lakehouse"
 TEMPORARY = "Files/_report_orchestrator/tmp"
 """Outside the results: a glob such as `*/*.json` also searches hidden folders."""
 
+_IN_AUTHORITY = re.compile(r"[A-Za-z0-9_-]{1,256}")
+"""A name that delta-rs can read before the @ of an address. Elsewhere in it, any name is quoted."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -48,6 +50,20 @@ class LakeAddress:
     def url(self, path: str) -> str:
         """Return the URL for a person to open."""
         return f"{self.account_url}/{quote(self.workspace)}/{quote(path)}"
+
+
+def refuse_for_tables(address: LakeAddress) -> None:
+    """Refuse a workspace whose name delta-rs cannot address.
+
+    Raises:
+        ConfigurationError: the name has other than plain characters.
+    """
+    if not _IN_AUTHORITY.fullmatch(address.workspace):
+        raise ConfigurationError(
+            f"RESULT_TABLES is on, and FABRIC_WORKSPACE_ID is '{address.workspace}': tables cannot be reached in a workspace "
+            "named with other characters than letters, digits, hyphens and underscores. Set FABRIC_WORKSPACE_ID and "
+            "FABRIC_LAKEHOUSE_ID to their GUIDs, or RESULT_TABLES to false."
+        )
 
 
 def folder_of(path: str) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from urllib.parse import quote
 
-from report_orchestrator.adapters.onelake.address import lake_address
+from report_orchestrator.adapters.onelake.address import lake_address, refuse_for_tables
 from report_orchestrator.adapters.onelake.connection import Credential
+from report_orchestrator.adapters.table_paths import table_name
 from report_orchestrator.conf import Settings
 
 SCOPE = "https://storage.azure.com/.default"
@@ -14,14 +15,15 @@ SCOPE = "https://storage.azure.com/.default"
 def table_location(settings: Settings, name: str = "") -> tuple[str, Callable[[], Mapping[str, str]]]:
     """Return a table's address under the lakehouse's `Tables`, and its storage options, made at each use: tokens expire.
 
-    Without a name, the table is named as the results folder is. delta-rs reads a private certificate authority only from the
+    Without a name, it is the table of the results. delta-rs reads a private certificate authority only from the
     environment's `SSL_CERT_FILE`, so FABRIC_CA_FILE must be set there too.
 
     Raises:
         ConfigurationError: the address cannot be made.
     """
     address = lake_address(settings)
-    name = name or address.results.rpartition("/")[2]
+    refuse_for_tables(address)
+    name = name or table_name(settings)
     credential = cache(lambda: Credential(settings))
     seconds = f"{settings.timeout.total_seconds():g}s"
 

@@ -198,6 +198,40 @@ class TestATable:
         assert isinstance(table, DeltaResults)
         assert table._address == ("abfss://Sales@onelake.dfs.fabric.microsoft.com/Risk.Lakehouse/Tables/report_results")
 
+    @pytest.mark.parametrize("store", ["local", "onelake"])
+    def test_has_a_name_of_its_own_in_a_schema(self, store: str, tmp_path: Path) -> None:
+        lake = {"RESULT_STORE": store, "FABRIC_WORKSPACE_ID": "Sales", "FABRIC_LAKEHOUSE_ID": "Risk"}
+        settings = SettingsFactory.make(RESULT_TABLES="true", RESULT_TABLE="dbo/results", RESULT_ROOT=tmp_path, **lake)
+        table = build_ports(settings).table
+        assert isinstance(table, DeltaResults)
+        assert table._address.endswith("/Tables/dbo/results")
+
+    @pytest.mark.parametrize("name", ["a/b/c", "../x", "Tables/x", "files/x", "50%20x", "a\\b", "dbo//x", "."])
+    def test_is_refused_under_a_name_that_no_table_has(self, name: str) -> None:
+        with pytest.raises(ConfigurationError, match="RESULT_TABLE is"):
+            build_ports(SettingsFactory.make(RESULT_TABLES="true", RESULT_TABLE=name))
+
+    @pytest.mark.parametrize("folder", ["50%20x", "a%2Fb", "lake [prod]", "a^b", "a|b", "a\\b", "a\tb"])
+    def test_is_refused_in_a_folder_that_its_library_cannot_use(self, folder: str, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="RESULT_ROOT"):
+            build_ports(SettingsFactory.make(RESULT_TABLES="true", RESULT_ROOT=tmp_path / folder))
+
+    @pytest.mark.parametrize("folder", ["a b", "100%", "ü#?x", "{a}:'b'&+"])
+    def test_is_written_in_a_folder_of_other_odd_names(self, folder: str, tmp_path: Path) -> None:
+        table = build_ports(SettingsFactory.make(RESULT_TABLES="true", RESULT_ROOT=tmp_path / folder)).table
+        assert table is not None
+        assert table.append("1", {}, lambda: [b'{"results": [{"a": 1}]}'], lambda: None).rows == 1
+        assert list((tmp_path / folder / "Tables" / "report_results").glob("*.parquet"))
+
+    @pytest.mark.parametrize(
+        "workspace", ["GRM BI Datasets", "Rückversicherung", "a@b", "Team [Prod]", "v1.2", "a:b", "東京"]
+    )
+    def test_is_refused_in_a_workspace_that_its_library_cannot_address(self, workspace: str) -> None:
+        lake = {"RESULT_STORE": "onelake", "FABRIC_WORKSPACE_ID": workspace, "FABRIC_LAKEHOUSE_ID": "Risk"}
+        with pytest.raises(ConfigurationError, match="GUIDs"):
+            build_ports(SettingsFactory.make(RESULT_TABLES="true", **lake))
+        assert build_ports(SettingsFactory.make(**lake)).table is None
+
     def test_beside_a_store_of_ones_own_is_refused(self) -> None:
         settings = SettingsFactory.make(RESULT_TABLES="true", RESULT_STORE="report_orchestrator.testing.FakeStore")
         with pytest.raises(ConfigurationError, match="RESULT_TABLES"):

@@ -31,6 +31,19 @@ def test_a_table_in_a_folder_is_tried_and_left_as_it_was(settings: DjangoSetting
     assert not (tmp_path / "lake").exists()
 
 
+def test_a_table_in_a_schema_is_tried_there_and_left_as_it_was(settings: DjangoSettings, tmp_path: Path) -> None:
+    change(settings, RESULT_TABLES=True, RESULT_TABLE="dbo/results")
+    finding = examined()["result table"]
+    assert (finding["level"], "/Tables/dbo/_doctor_" in finding["detail"]) == ("ok", True)
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_path_in_which_a_table_cannot_be_is_reported(settings: DjangoSettings, tmp_path: Path) -> None:
+    change(settings, RESULT_TABLES=True, RESULT_ROOT=tmp_path / "lake [prod]")
+    failed = [finding for finding in examined().values() if finding["level"] == "fail"]
+    assert any("RESULT_ROOT" in finding["detail"] for finding in failed)
+
+
 def test_a_table_whose_folder_cannot_be_is_reported(settings: DjangoSettings, tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake" / "Tables").write_text("in the way")

@@ -52,6 +52,14 @@ def test_a_table_in_the_lake_is_tried_by_its_own_way_and_left_as_it_was(
     assert [path for path, _entry in lake._files.below("Tables", recursive=True)] == []
 
 
+def test_a_table_in_a_workspace_that_it_cannot_reach_is_reported(
+    lake: OneLakeSandbox, settings: DjangoSettings
+) -> None:
+    change(settings, RESULT_TABLES=True, FABRIC_WORKSPACE_ID="GRM BI Datasets")
+    failed = [finding for finding in examined().values() if finding["level"] == "fail"]
+    assert any("GUIDs" in finding["detail"] for finding in failed)
+
+
 def test_a_table_that_the_lake_refuses_to_write_is_reported(
     lake: OneLakeSandbox, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
