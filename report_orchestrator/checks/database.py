@@ -30,7 +30,7 @@ def _old_server(connection: Any) -> Iterator[CheckMessage]:
         version, least = (".".join(map(str, numbers)) for numbers in (connection.mysql_version, oldest))
         yield Error(
             f"DATABASES['{connection.alias}'] is {connection.display_name} {version}, and this app needs {least}.",
-            hint="Upgrade the server: this version cannot skip locked rows, or tell keys that end in spaces apart.",
+            hint="Upgrade the server: this version cannot skip locked rows or distinguish trailing spaces in keys.",
             id="report_orchestrator.E012",
         )
 

@@ -163,7 +163,7 @@ def _contradicting_windows(settings: Settings) -> Iterator[CheckMessage]:
         yield Warning(
             f"SCHEDULE_INTERVAL_SECONDS is {interval.total_seconds():.0f}, but SCHEDULE_CRON_EXPRESSION "
             f"({settings.schedule_cron_expression}) has up to {gap.total_seconds():.0f} seconds between two windows.",
-            hint="Each window spans the times since the one before. Set SCHEDULE_INTERVAL_SECONDS to that distance, or "
+            hint="A window reaches back to the previous one. Set SCHEDULE_INTERVAL_SECONDS to that distance, or "
             "correct the cron.",
             id="report_orchestrator.W115",
         )

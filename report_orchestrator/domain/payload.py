@@ -84,7 +84,7 @@ def _json(value: object, key: str, report: str) -> Json:
             return value.isoformat()
         case float() if not math.isfinite(value):
             raise _unsendable(
-                f"'{key}' of {report} is {value}, which JSON does not know", "Correct it, or remove it with"
+                f"'{key}' of {report} is {value}, which JSON cannot represent", "Correct it, or remove it with"
             )
         case Unreadable():
             raise _unsendable(f"'{key}' of {report} cannot be read ({value.error})", "Correct it, or remove it with")
@@ -92,7 +92,9 @@ def _json(value: object, key: str, report: str) -> Json:
             return cast("JsonScalar", value)
         case _:
             kind = type(value).__name__
-            raise _unsendable(f"'{key}' of {report} is a {kind}, which JSON does not have", "Convert or remove it with")
+            raise _unsendable(
+                f"'{key}' of {report} is a {kind}, which JSON cannot represent", "Convert or remove it with"
+            )
 
 
 def _unsendable(problem: str, remedy: str) -> InvalidReportError:

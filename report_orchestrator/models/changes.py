@@ -64,7 +64,7 @@ class ReportChange(models.Model):
 
     @property
     def noticed_by(self) -> str:
-        """The source in words. Saves and deletions in the project send the same signals, so the kind tells them apart."""
+        """The source in words. Saves and deletions in the project send the same signals, so the kind distinguishes them."""
         if (self.source, self.kind) == (ChangeSource.SIGNAL, ChangeKind.REMOVED):
             return gettext("deletion in the project")
         return str(self.get_source_display())

@@ -138,7 +138,7 @@ def _cancel(run_id: int, actor: str, reason: str, runtime: Runtime, fingerprint:
 
 def _moved_on(run: ReportRun, state: str) -> str:
     return (
-        f"{run} has moved on since you looked at it: it is {state} now. Nothing was changed. Reload it and try again."
+        f"{run} has changed since you opened its page: it is {state} now. Nothing was changed. Reload it and try again."
     )
 
 

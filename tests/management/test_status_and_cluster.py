@@ -110,12 +110,12 @@ class TestOrchestratorStatus:
         alone = "1 report stays paused individually. Resume by ID."
 
         assert manage("resume_reports", "--all").out.strip() == (
-            f"Reports were not paused together. Nothing changed. {alone}"
+            f"There was no pause of all reports. Nothing changed. {alone}"
         )
         assert together in manage("pause_reports", "--all").out
         assert manage("resume_reports", "--all").out.strip() == f"Scheduling resumed for {together} {alone}"
         assert manage("resume_reports", active[0]).status == 0
-        assert manage("resume_reports", "--all").out.strip() == "Reports were not paused together. Nothing changed."
+        assert manage("resume_reports", "--all").out.strip() == "There was no pause of all reports. Nothing changed."
 
     @pytest.mark.parametrize("use_tz", [True, False])
     def test_times_for_people_are_in_the_projects_zone(self, settings: DjangoSettings, use_tz: bool) -> None:

@@ -47,9 +47,11 @@ def probe_fireant(session: FireantSession, settings: Settings) -> ProbeResult:
 def _doubt(answer: Response, nowhere: Response) -> str:
     """Return the reason to doubt a response about no job, given the one for an unknown path; empty without one."""
     if not answer.is_json:
-        return "the answer is no JSON, so FIREANT_API_URL may lead to something else"
+        return "the response is not JSON, so FIREANT_API_URL may lead to another service"
     if answer.status == nowhere.status and _apart_from_path(answer) == _apart_from_path(nowhere):
-        return "an unknown path is answered alike, so FIREANT_API_URL may have a wrong path or lead to something else"
+        return (
+            "an unknown path got the same response, so FIREANT_API_URL may have a wrong path or lead to another service"
+        )
     return ""
 
 

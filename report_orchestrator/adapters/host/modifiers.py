@@ -99,7 +99,7 @@ class HostModifiers:
                 found = self.model._default_manager.create(**dates)
             getattr(found, accessor(self.model, self.paths["reports"])).add(report)
             if self._linked(report.pk, run_date) is None:  # MySQL drops a link to a row that is gone without an error
-                raise ReportNotFoundError(f"There is no report {report.pk} any more. Cancel its runs.")
+                raise ReportNotFoundError(f"Report {report.pk} no longer exists. Cancel its runs.")
         return found
 
     def _value(self, modifier: Model, run_date: date) -> Modifier:

@@ -174,7 +174,7 @@ class Resume(ReportAction):
         )
         if not resumed:
             raise NotPossibleError(
-                f"{schedule} was resumed or paused anew since you looked at it. Nothing was changed. Look at it again.",
+                f"{schedule} was resumed or paused again since you opened this page. Nothing was changed. Reload it.",
                 code=RefusalCode.PAUSED_ANEW,
             )
 

@@ -17,7 +17,7 @@ example, in two terminals:
   FIREANT_API_URL=http://127.0.0.1:8099 manage.py qcluster
 
 Every job waits, runs and ends by the clock; jobs of the reports named with --fail end Failed. If FIREANT_API_KEY
-is set, every request needs it. Jobs live in memory and are gone when the sandbox ends.
+is set, every request needs it. Jobs are kept in memory and are gone when the sandbox ends.
 
 Faults can be scripted while it runs (kinds: status_code, not_found, reset, reset_after_work, stall, trickle,
 reset_mid_body, short_body, malformed_json, no_job_id, unknown_status; endpoints: submit, status, results):

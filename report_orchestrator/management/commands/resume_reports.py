@@ -15,7 +15,7 @@ class Command(PauseCommand):
     help = "Resumes the scheduling of reports. MISSED_RUNS selects which of the missed times run."
     examples = """examples:
   manage.py resume_reports 42 43
-  manage.py resume_reports --all                 end the pause of all; single pauses stay
+  manage.py resume_reports --all                 end the pause of all; reports paused individually stay paused
   manage.py resume_reports --all --from-now      the same, and the times of the pause are dropped
 
 exit status: 0 success, 1 a report does not exist, 2 wrong usage"""
@@ -36,7 +36,7 @@ exit status: 0 success, 1 a report does not exist, 2 wrong usage"""
 
     def describe_all(self, change: ReportChange | None, counts: ScheduledCounts) -> str:
         resumed = f"Scheduling resumed for {pluralize(counts.scheduled, 'active report')}."
-        text = resumed if change else "Reports were not paused together. Nothing changed."
+        text = resumed if change else "There was no pause of all reports. Nothing changed."
         if not counts.paused:
             return text
         stay = "stays" if counts.paused == 1 else "stay"

@@ -80,7 +80,7 @@ def _with_clock(finding: Finding, clock: ClockHistory, snapshot: Snapshot) -> Fi
     """Add to a finding that the clock leapt or was set back, now or within `NOTABLE_FOR`."""
     now, set_back = snapshot.now, clock.set_back_by(snapshot.now)
     if set_back and clock.leap_around(now):
-        detail = f"the clock came back from {_instant(clock.seen_at)}, to which it had leapt"
+        detail = f"the clock leapt to {_instant(clock.seen_at)} and came back"
         hint = "The next tick corrects the reports' times. If this stays, check qcluster's log."
         return replace(finding, well=False, detail=detail, hint=hint)
     if set_back and snapshot.waits_for_clock:

@@ -100,7 +100,7 @@ class TestFields:
             json_payload(build_payload(report, MODIFIER), "report 1")
         assert refusal.value.code == "invalid_payload"
         assert refusal.value.message == (
-            "'colour' of report 1 is a Colour, which JSON does not have. "
+            "'colour' of report 1 is a Colour, which JSON cannot represent. "
             "Convert or remove it with the function that PAYLOAD_BUILDER names."
         )
 
