@@ -56,7 +56,7 @@ def redis_url() -> str:
 
 @pytest.fixture
 def fakes() -> FakePorts:
-    """Return fakes of the ports with a clock that stands still."""
+    """Return fakes of the ports with a clock that moves only when the test advances it."""
     return FakePorts()
 
 

@@ -1,4 +1,4 @@
-"""Lists and pages take few queries, and say what a search or count leaves out."""
+"""Lists and pages take few queries, and state the limits of a search or count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what one setting requires of others, and of the databases."""
+"""Checks of settings that require others, and of the databases."""
 
 from __future__ import annotations
 

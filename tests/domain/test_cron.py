@@ -1,4 +1,4 @@
-"""A cron's times, and crons that are refused with what to write."""
+"""A cron's times, and crons that are rejected with the correction."""
 
 from __future__ import annotations
 

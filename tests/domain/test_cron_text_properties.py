@@ -1,4 +1,4 @@
-"""The days that the words name are the days on which the cron fires: read by a reader of words that knows no cron."""
+"""A cron's description names exactly the days on which it fires: a parser of the description, without the cron, finds them."""
 
 from __future__ import annotations
 

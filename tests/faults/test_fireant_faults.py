@@ -54,7 +54,7 @@ class World:
     events: list[str]
 
     def move(self) -> None:
-        """Advance the clock to the run's wake-up and let one worker process what is due."""
+        """Advance the clock to the run's wake-up and let one worker process the due runs."""
         if self.run.wake_at is not None and self.run.wake_at > self.fakes.clock.now:
             self.fakes.clock.now = self.run.wake_at + timedelta(milliseconds=1)
         poll_due(runtime=make_runtime(self.ports, self.settings), until=self.fakes.clock.now + timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""The host's settings with django-celery-beat beside this app."""
+"""The host's settings with django-celery-beat installed too."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def one_ring(_report: models.Model) -> list[dict[str, Any]]:
 
 
 def unfit(report: TextReport) -> list[Any]:
-    """Return what the report's text is as Python."""
+    """Return the report's text, evaluated as Python."""
     return [eval(report.places)]  # noqa: S307
 
 

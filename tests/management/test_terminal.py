@@ -32,7 +32,7 @@ STYLE = re.compile(r"\x1b\[(?:[013]?m|32m|\?25[lh]|2K|1A)|\r")
 
 
 class Terminal(StringIO):
-    """A terminal as far as it can be told."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

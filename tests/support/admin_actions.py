@@ -107,7 +107,7 @@ def hold_removals(fakes: FakePorts) -> None:
 
 
 def prepared(action: str, fakes: FakePorts) -> tuple[str, dict[str, Any]]:
-    """Return the query and the form of an action, after preparing what it is done to."""
+    """Return the query and the form of an action, after creating the rows that it needs."""
     if action == "removals":
         hold_removals(fakes)
     if action == "resume-all":

@@ -14,7 +14,7 @@ SECONDS_TO_ANSWER = 10
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock of seconds that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -62,7 +62,7 @@ def change(settings: DjangoSettings, **given: object) -> None:
 
 
 def careless_fireant(status: str, *, at: str) -> Callable[[Connection], None]:
-    """Takes jobs, and tells everybody the key: in its refusals at `at`, or in a job's words where `at` is `job`."""
+    """Accepts jobs and leaks the key: in its rejections at `at`, or in a job's message if `at` is `job`."""
 
     def talk(connection: Connection) -> None:
         path = connection.head.split(" ")[1]
@@ -182,7 +182,7 @@ raised: list[str] = []
 
 
 def failing_builder(report: Any, modifier: Any) -> dict[str, object]:
-    """A host's own code that fails with everything it knows: in its words, its cause and its variables."""
+    """A host's own code that fails and leaks its secret in the message, the cause and the variables."""
     build_payload(report, modifier)
     raised.append(KEY)
     try:

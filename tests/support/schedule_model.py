@@ -123,7 +123,7 @@ class Gap:
 
 
 class ScheduleModel:
-    """The reports, and what becomes of each of their times."""
+    """The reports, and the outcome of each of their times."""
 
     def __init__(self, rules: Rules, now: datetime, *, project_zone: str = "UTC") -> None:
         self._began, self._project_zone = now, project_zone

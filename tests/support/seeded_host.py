@@ -48,7 +48,7 @@ def sleep_is(sleep: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def a_worker_works() -> Callable[[float], None]:
-    """Stands in for the command's sleep: meanwhile a cluster's worker does all there is to do."""
+    """Replaces the command's sleep: it does all work that is due, as a cluster's worker would in that time."""
 
     def work(_seconds: float) -> None:
         ports = get_ports()

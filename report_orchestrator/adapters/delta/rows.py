@@ -29,7 +29,7 @@ _REFUSED = re.compile(r"[ ,;{}()=\x00-\x1f\x7f]")
 _QUOTED_VALUES = re.compile(r"['\"{\[].*+", re.DOTALL)
 """A library's message from the first value of a row that it quotes: logs and pages must not show them."""
 LONGEST_ERROR = 2048
-"""Characters of a library's message that are looked at: it may quote a whole row."""
+"""Characters of a library's message that are searched: it may quote a whole row."""
 
 
 class UnfitError(Exception):
@@ -85,7 +85,7 @@ def _add_name(names: dict[str, str], name: str, taken: Iterable[str]) -> None:
     if name in names:
         return
     column = _column(name)
-    # Spark does not tell apart what differs in case only.
+    # Spark does not distinguish names that differ only in case.
     if column.casefold() in {other.casefold() for other in (*names.values(), *taken)}:
         raise UnfitError(f"the column '{column[:100]}' has the same name as another column")
     if len(names) == MOST_COLUMNS:

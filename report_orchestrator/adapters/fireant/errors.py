@@ -68,8 +68,8 @@ def safe_text(value: object, settings: Settings) -> str:
 def may_have_worked(answer: Response) -> bool:
     """Return True if a job may exist after a submission's response that names none.
 
-    A gateway's own statuses, such as 520 or 599, say no more about the request than 502 does. A service that sends
-    Retry-After has taken nothing.
+    A gateway's own statuses, such as 520 or 599, are as ambiguous as 502. A service that sends Retry-After has not accepted
+    the request.
     """
     status = answer.status
     if status == requests.codes.service_unavailable:
@@ -80,8 +80,8 @@ def may_have_worked(answer: Response) -> bool:
 def submission_unknown(answer: Response, reference: str, settings: Settings) -> SubmissionUnknownError:
     """Return the error of a submission whose job may exist.
 
-    A 503 keeps its own code: it mostly means that Fireant is away, so where submissions may be repeated it is waited
-    out and costs no retry.
+    A 503 keeps its own code: it mostly means that Fireant is down. So where submissions may be repeated, the run waits for
+    Fireant and uses up no retry.
     """
     return SubmissionUnknownError(
         f"Fireant responded to the submission with {answer.status}; the job may exist under reference "

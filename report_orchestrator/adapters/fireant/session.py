@@ -96,7 +96,7 @@ class FireantSession:
                 if watch.has_begun:
                     raise requests.ConnectionError(str(error)) from error
                 raise NotSentError(str(error)) from error
-        response.request.headers.clear()  # the response may be looked at by others than the host that gets the key
+        response.request.headers.clear()  # code that gets the response must not find the key in it
         return response
 
 

@@ -12,7 +12,7 @@ def host_stamp(value: datetime | None) -> datetime | None:
     """Return a change stamp as aware UTC.
 
     A wall time that is repeated in autumn names two instants, so the order of two edits cannot be known. All times of
-    the repeated hour count as its beginning, so none of these edits is taken for older than another.
+    the repeated hour count as its beginning, so none of these edits counts as older than another.
     """
     if value is None or timezone.is_aware(value):
         return value

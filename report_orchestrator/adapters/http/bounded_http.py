@@ -26,7 +26,7 @@ SENT_AT_ONCE = 64 * 1024
 LONGEST_WITHOUT_CONTENT = 4 * 1024 * 1024
 """Bytes received in a row, such as trailers or empty compressed members, of which none became content."""
 LONGEST_IDLE = 3.0
-"""Seconds after which a pooled connection is not used again: a balancer may have forgotten it without a word."""
+"""Seconds after which a pooled connection is not used again: a balancer may have dropped it without closing it."""
 HEARTBEAT_SECONDS = 1.0
 """Seconds between two calls of a watch's `heartbeat`."""
 
@@ -55,7 +55,7 @@ class Watch:
     def download(self, *, whole: float, slowest: float) -> None:
         """Allow `whole` more seconds, at no less than `slowest` bytes a second over twice the silence limit.
 
-        Only waiting for bytes counts, so a slow consumer is not held against the sender.
+        Only the time spent waiting for bytes counts, so a slow consumer does not make the sender look slow.
         """
         self._ends_at = time.monotonic() + whole
         self._slowest = slowest

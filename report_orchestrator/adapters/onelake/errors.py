@@ -128,7 +128,7 @@ def _permanent(error: AzureError, status: int, response: str) -> OrchestratorErr
 
 
 def _is_damaged(error: AzureError, status: int) -> bool:
-    """Only a proxy asks for a length, and names no code of OneLake: the SDK always sends one."""
+    """A 411 comes from a proxy and has no code of OneLake, because the SDK always sends a length."""
     code = error_code(error)
     return code in DAMAGED or status == OUT_OF_RANGE or (status == NO_LENGTH and not code)
 
@@ -154,8 +154,7 @@ def unreadable_file(error: OSError) -> ConfigurationError:
 
 
 def token_passes(response: PipelineResponse[Any, Any], *, managed: bool) -> TransientError | None:
-    """Return the transient failure in a token response, which azure-identity does not tell from a wrong secret; None
-    otherwise.
+    """Return the transient failure in a token response, as azure-identity reports it like a wrong secret; None otherwise.
 
     A managed identity's endpoint responds 410 during updates, and 404 while it starts or an identity is new. In a
     chain of credentials (not `managed`) a 404 may come from another machine's endpoint, so it does not count.

@@ -18,7 +18,7 @@ def beginning_without_secrets(value: object, length: int) -> tuple[str, bool]:
     for part in json.JSONEncoder(indent=2, ensure_ascii=False, default=str).iterencode(_hidden(value)):
         text.write(part)
         if text.tell() > length:
-            # Masked once, on the text: a secret is found in JSON as well, and nothing has to be looked at behind the cut.
+            # Masked once, on the text: a secret is found in JSON as well, and the text after the cut need not be searched.
             return masked(text.getvalue()[:length], current_secrets(), is_cut=True), True
     return masked(text.getvalue(), current_secrets()), False
 

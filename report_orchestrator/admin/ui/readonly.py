@@ -105,7 +105,7 @@ class ReadOnlyAdmin(ModelAdmin[M]):
             raise IncorrectLookupParameters(error) from error
 
     def _refuse_strangers(self, request: HttpRequest) -> None:
-        """Guard our own pages, which Django does not."""
+        """Check the view permission for our own pages, as Django does only for its own."""
         if not self.has_view_permission(request):
             raise PermissionDenied
 

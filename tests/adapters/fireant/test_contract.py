@@ -81,7 +81,7 @@ class Side(Plain, Protocol):
         ...
 
     def says_of(self, job_id: str, *words: str) -> None:
-        """Answers the next questions about the job with these words."""
+        """Answer the next status requests for the job with these statuses."""
         ...
 
     def cuts_the_result(self) -> None:

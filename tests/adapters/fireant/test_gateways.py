@@ -1,4 +1,4 @@
-"""The Fireant client behind gateways that answer in Fireant's place, or change what it says."""
+"""The Fireant client behind gateways that respond in Fireant's place, or change its responses."""
 
 from __future__ import annotations
 

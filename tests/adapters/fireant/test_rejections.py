@@ -50,7 +50,7 @@ def test_a_redirect_to_an_address_that_is_none_is_reported_like_any_other(call: 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("packed", [True, False])
 def test_the_body_of_a_redirect_is_never_read_whole(call: str, packed: bool) -> None:
-    """The rest stays with its sender, who meets a closed connection; what is packed would be 64 MB in memory."""
+    """The rest is not read, and the sender finds a closed connection; decompressed, it would be 64 MB in memory."""
     sent = threading.Event()
     bomb = gzip.compress(bytes(64_000_000))
 

@@ -1,4 +1,4 @@
-"""An action on many rows does what time and bounds allow, records it row by row, and names what it skipped."""
+"""An action on many rows stops at its limits of time and number, records each row, and names the rows it skipped."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_times_beyond_the_lookback_are_recorded_by_one_skip_that_stands_for_all_
 
 
 def test_times_that_fall_on_the_edge_of_the_lookback_are_reported_once(fakes: FakePorts) -> None:
-    """Every time in (last decision, now] is a row of its own, or lies under the one that stands for the old ones."""
+    """Every time in (last decision, now] is a row of its own, or is covered by the row of the oldest times."""
     discovered(fakes)
     fakes.clock.advance(hours=2)
     tick(fakes, SettingsFactory.make(MAX_LOOKBACK_SECONDS=3600))

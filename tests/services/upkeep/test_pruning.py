@@ -131,7 +131,7 @@ def test_what_a_person_did_goes_with_the_run(new_run: NewRun, fakes: FakePorts) 
 
 
 def test_a_report_without_its_last_run_keeps_the_occurrence_decided(new_run: NewRun, fakes: FakePorts) -> None:
-    """A prune takes rows away, never a decision: the time until which all is decided stands in the report's own row."""
+    """A prune deletes rows, never a decision: the report's own row holds the time until which all is decided."""
     run = ended(new_run, fakes)
     before = run.schedule.decided_until
     ended(new_run, fakes)

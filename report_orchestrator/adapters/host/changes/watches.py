@@ -61,7 +61,7 @@ class Watch:
     collector: ChangeCollector
     notice: Callable[[str, Changes], None]
     subject: str = ""
-    """Tells apart two watches of one model."""
+    """Distinguishes two watches of one model."""
 
     def connect(self, sender: type[Model]) -> None:
         if not _has_rows_of(sender, self.model) and not issubclass(_concrete(self.model), _concrete(sender)):
