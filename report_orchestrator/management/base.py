@@ -9,6 +9,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -210,6 +211,16 @@ def refused_as_json(report_key: str, error: str, runtime: Runtime) -> dict[str, 
     return run_as_json(ReportRun(report_key=report_key, status="refused", error=error), runtime) | dict.fromkeys(
         ("run_id", "scheduled_for", "step")
     )
+
+
+_DAYS = re.compile(r"[0-9]{1,4}+(?:\.[0-9]{1,9}+)?+")
+
+
+def parse_days(text: str) -> float:
+    days = float(text) if _DAYS.fullmatch(text) else 0
+    if not 0 < days <= 3660:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of days between 0 and 3660")
+    return days
 
 
 def parse_date(text: str) -> date:

@@ -73,6 +73,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "shadow_report": ("--folder", "/no/such/folder"),
     "switch_reports": ("live", "{key}", "--reason", NAME),
     "sync_schedules": (),
+    "verify_results": ("{run}",),
 }
 
 
