@@ -81,7 +81,7 @@ def confirmation(action: str, *rows: Any, **changed: Any) -> dict[str, Any]:
         case "run":
             form["token"] = str(uuid.uuid4())
         case "backfill":
-            form |= {"since": "2026-06-01", "until": "2026-06-02", "looked": "2026-06-01/2026-06-02"}
+            form |= {"since": "2026-06-01", "until": "2026-06-02", "previewed": "2026-06-01/2026-06-02"}
     return form | changed
 
 

@@ -159,7 +159,7 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
                 "submit": submit,
                 "address": self.action_address(action),
                 "back": self._back(request, back or request.GET.get("next", ""), keys),
-                "looked": "" if preview is None else _fingerprint(preview),
+                "previewed": "" if preview is None else _fingerprint(preview),
                 "previews_first": action.previews_first and preview is None,
                 "form": form or action.form(),
             },
@@ -172,7 +172,7 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
         keys, form = list(seen), action.form(request.POST)
         if not form.is_valid():
             return self.confirm_page(request, action, keys, form, back)
-        if action.previews_first and request.POST.get("looked") != _fingerprint(form.cleaned_data):
+        if action.previews_first and request.POST.get("previewed") != _fingerprint(form.cleaned_data):
             return self.confirm_page(request, action, keys, form, back)
         confirmed = ConfirmedRequest(
             user_id=request.user.pk,

@@ -146,7 +146,7 @@ class TestReports:
 
     def test_a_backfill_shows_its_times_before_it_opens_them(self, boss: Client) -> None:
         schedule = row_for("backfill")
-        form = confirmation("backfill", schedule) | {"looked": ""}
+        form = confirmation("backfill", schedule) | {"previewed": ""}
 
         page_text = words_of(boss.post(url_of("backfill"), form))
 
@@ -166,10 +166,10 @@ class TestReports:
         monkeypatch.setattr(report_actions.Backfill, "at_most", 2)
 
         page_text = words_of(boss.get(url_of("backfill") + f"?ids={chosen}"))
-        looked = words_of(boss.post(url_of("backfill"), confirmation("backfill", *schedules) | {"looked": ""}))
+        shown = words_of(boss.post(url_of("backfill"), confirmation("backfill", *schedules) | {"previewed": ""}))
 
         assert "Only the first 2 are included." in page_text
-        assert "This creates 4 runs in total." in looked
+        assert "This creates 4 runs in total." in shown
 
     @pytest.mark.parametrize(
         ("since", "until"),
@@ -183,7 +183,7 @@ class TestReports:
     )
     def test_days_that_make_no_sense_open_nothing(self, boss: Client, since: str, until: str) -> None:
         schedule = row_for("backfill")
-        form = confirmation("backfill", schedule, since=since, until=until, looked=f"{since}/{until}")
+        form = confirmation("backfill", schedule, since=since, until=until, previewed=f"{since}/{until}")
 
         assert boss.post(url_of("backfill"), form).status_code == HTTPStatus.BAD_REQUEST
         assert ReportRun.objects.count() == 0
