@@ -106,9 +106,9 @@ def refusal(answer: Response, request: str, settings: Settings) -> OrchestratorE
         )
     if status == requests.codes.proxy_authentication_required:
         return _refused_by_proxy()
-    if status == requests.codes.not_found and not answer.is_json:
+    if _is_of_gateway(answer):
         return TransientError(
-            f"A gateway in front of Fireant responded to {request} with 404. If this continues, correct the gateway or "
+            f"A gateway in front of Fireant responded to {request} with {status}. If this continues, correct the gateway or "
             f"FIREANT_API_URL. {response_text}",
             code=ErrorCode.NOT_FROM_FIREANT,
             retry_after=answer.retry_after,
@@ -131,6 +131,13 @@ def refusal(answer: Response, request: str, settings: Settings) -> OrchestratorE
         code=response_code("fireant", status),
         excerpt=response_text,
     )
+
+
+def _is_of_gateway(answer: Response) -> bool:
+    """Return True for a refusal in words that are not Fireant's: a 404 that is not JSON, or a web page."""
+    if answer.status == requests.codes.not_found:
+        return not answer.is_json
+    return is_definite(answer.status) and answer.is_page
 
 
 def _host_of(location: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from report_orchestrator.adapters.fireant.result_completeness import begins_like_page, is_page
 from report_orchestrator.adapters.http.headers import retry_after
 
 LONGEST_ANSWER = 1024 * 1024
@@ -56,6 +57,11 @@ class Response:
         except (ValueError, LookupError, RecursionError):
             return False
         return True
+
+    @property
+    def is_page(self) -> bool:
+        """True if the body is a web page, or is called one."""
+        return is_page(self.headers.get("Content-Type", "")) or begins_like_page(self.body)
 
     @property
     def retry_after(self) -> timedelta | None:

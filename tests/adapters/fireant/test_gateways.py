@@ -29,6 +29,34 @@ def test_a_404_that_is_not_json_comes_from_a_gateway_and_is_tried_again(call: st
     assert "gateway" in raised.message
 
 
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("status", [400, 405, 410, 413, 421, 431, 494])
+@pytest.mark.parametrize(("kind", "body"), [("text/html", ""), ("text/plain", PAGE), ("", f"\n<!DOCTYPE html>{PAGE}")])
+def test_a_refusal_that_is_a_page_comes_from_a_gateway_too(call: str, status: int, kind: str, body: str) -> None:
+    refused = answer(f"{status} Refused", body.encode(), {"Content-Type": kind})
+    with raw_server(says(refused)) as server, client_of(server.url) as client:
+        raised = failure(CALLS[call], client)
+    assert isinstance(raised, TransientError)
+    assert raised.code == "not_from_fireant"
+    assert f"with {status}" in raised.message
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("body", [b'{"detail": "no"}', b"no"])
+def test_a_refusal_in_fireants_own_words_ends_the_run(call: str, body: bytes) -> None:
+    with raw_server(says(answer("422 Unprocessable Content", body))) as server, client_of(server.url) as client:
+        raised = failure(CALLS[call], client)
+    assert (type(raised), raised.code) == (FireantError, "fireant_422")
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_page_that_refuses_the_key_is_a_setting_to_correct(call: str, status: int) -> None:
+    refused = answer(f"{status} Refused", PAGE.encode(), {"Content-Type": "text/html"})
+    with raw_server(says(refused)) as server, client_of(server.url) as client:
+        assert isinstance(failure(CALLS[call], client), ConfigurationError)
+
+
 @pytest.mark.parametrize(
     ("call", "code"), [("submit", "fireant_404"), ("status", "job_unknown"), ("results", "no_result")]
 )
