@@ -143,4 +143,5 @@ class FireantClient:
 
     def probe(self) -> ProbeResult:
         """Check the connection, the key and the clock."""
-        return probe_fireant(self._session, self._settings)
+        with with_masked_causes(self._settings):
+            return probe_fireant(self._session, self._settings)

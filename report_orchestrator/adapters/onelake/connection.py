@@ -25,7 +25,7 @@ from report_orchestrator.adapters.masked_errors import mask_logs, with_masked_ca
 from report_orchestrator.adapters.onelake.bodies import response_errors
 from report_orchestrator.adapters.onelake.errors import entra_error, is_silence, token_passes, unreadable_file
 from report_orchestrator.conf import Settings
-from report_orchestrator.exceptions import ConfigurationError
+from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, TransientError
 from report_orchestrator.masking import remember
 
 PIECE = 8 * 1024 * 1024
@@ -114,11 +114,17 @@ class Credential:
             try:
                 token = self._credential.get_token(*scopes, **options)
             except AzureError as error:
-                raise self._heard.passing or entra_error(error, self._settings) from error
+                raise self._reason_of(error) from error
             except OSError as error:
                 raise unreadable_file(error) from error
         remember(token.token)
         return token
+
+    def _reason_of(self, error: AzureError) -> OrchestratorError:
+        passing: TransientError | None = self._heard.passing
+        self._heard.passing = None
+        # The traceback leads to the hook, which has the response in its frame.
+        return entra_error(error, self._settings) if passing is None else passing.with_traceback(None)
 
     def _listen(self, response: PipelineResponse[Any, Any]) -> None:
         """A hook of azure-identity. A chain of credentials swallows its exception, so it is stored as well."""

@@ -88,8 +88,8 @@ def probe_token(settings: Settings) -> ProbeResult:
     Raises:
         ConfigurationError, TransientError: no token is available; the message gives the reason.
     """
-    token = Credential(settings).get_token("https://storage.azure.com/.default")
-    minutes = (token.expires_on - datetime.now(UTC).timestamp()) / 60
+    expires_on = Credential(settings).get_token("https://storage.azure.com/.default").expires_on
+    minutes = (expires_on - datetime.now(UTC).timestamp()) / 60
     if minutes <= 0:
         raise ConfigurationError(
             "Entra issued a token that has already expired according to the clock of this machine. Correct the clock."

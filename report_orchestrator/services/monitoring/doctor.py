@@ -50,6 +50,7 @@ CHECK_GROUPS = {
         "W114",
         "W115",
         "W116",
+        "W117",
     ),
     "models and fields": ("E004", "E005", "W112"),
     "queue's settings": ("E008", "W101", "W102", "W105", "W107", "W109"),

@@ -14,7 +14,8 @@ from django.db.models import Model, prefetch_related_objects
 from report_orchestrator.adapters.host.events.kinds import EventRelation
 from report_orchestrator.adapters.host.events.reader import EventSummary, Owner, build_event
 from report_orchestrator.adapters.host.values import json_value
-from report_orchestrator.conf import imported
+from report_orchestrator.adapters.masked_errors import with_masked_causes
+from report_orchestrator.conf import imported, load_settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.reports import (
     EVENT_NUMBERS,
@@ -85,6 +86,10 @@ class SourcedEvents:
         )
 
     def _events(self, report: Model) -> list[Event]:
+        with with_masked_causes(load_settings()[0]):
+            return self._returned(report)
+
+    def _returned(self, report: Model) -> list[Event]:
         function = self._imported()
         try:
             return [_event(given) for given in function(report)]
