@@ -188,7 +188,7 @@ def test_no_value_of_any_setting_ends_in_a_traceback(name: str, value: object) -
     assert all(problem.setting == name and "s3cr3t" not in problem.message for problem in problems)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     _settings, problems = parse_settings({}, {"MAX_RETRIES": "x", "LEASE_SECONDS": "y"})
     assert {problem.setting for problem in problems} == {"MAX_RETRIES", "LEASE_SECONDS"}
 

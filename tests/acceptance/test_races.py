@@ -112,7 +112,7 @@ def test_two_clusters_and_three_approaches_open_each_of_a_thousand_times_once(
 
 
 @pytest.mark.parametrize("environment", ["postgres"], indirect=True)
-def test_every_decision_is_explained_by_the_cron_that_was_in_force(environment: Environment, tmp_path: Path) -> None:
+def test_every_decision_is_explained_by_the_cron_that_was_in_effect(environment: Environment, tmp_path: Path) -> None:
     stop = tmp_path / "second"
     ask(environment, "populate('Edited', 60, '*/2 * * * *')")
     with racers(environment, stop):

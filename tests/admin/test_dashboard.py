@@ -178,7 +178,7 @@ class TestTheSentence:
 
         assert verdict_text(picture()) == "No runs due today so far. Workers active (0 s ago)."
 
-    def test_silent_workers_are_not_called_alive(self) -> None:
+    def test_silent_workers_are_not_active(self) -> None:
         work_was_done(NOW - HEARTBEAT_TIMEOUT - MINUTE)
 
         silent_since = clock(NOW - HEARTBEAT_TIMEOUT - MINUTE)

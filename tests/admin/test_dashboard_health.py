@@ -143,7 +143,7 @@ class TestHealthAndDashboardAgree:
 
 
 class TestHealth:
-    def test_a_cluster_that_never_ran_is_told_how_to_start(self, viewer: Client) -> None:
+    def test_before_the_first_cluster_the_dashboard_says_how_to_start_one(self, viewer: Client) -> None:
         page_text = words_of(viewer.get(dashboard_address()))
 
         assert "Workers ✗ never active no heartbeat yet Start it with: python manage.py qcluster" in page_text

@@ -46,7 +46,7 @@ def test_a_round_ticks_here_and_leaves_only_discovery_to_the_queue(ticker: Ticke
     assert {"tick", f"bell: {TASKS}tick", f"bell: {TASKS}cron_sensor", "cluster: one"} <= names
 
 
-def test_workers_are_reported_and_clusters_that_ended_are_forgotten(ticker: Ticker) -> None:
+def test_workers_are_reported_and_clusters_that_ended_are_removed(ticker: Ticker) -> None:
     now = datetime.now(UTC)
     SharedState.objects.record("cluster: old", now=now - timedelta(days=2), detail={"workers": 9})
     ticker.run_round()

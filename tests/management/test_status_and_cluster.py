@@ -183,7 +183,7 @@ class TestInterventions:
         assert (again.status, again.out) == (1, "")
         assert again.err
 
-    def test_health_is_red_where_nobody_works(self) -> None:
+    def test_health_is_red_without_workers(self) -> None:
         answer = manage("orchestrator_health", "--format", "json")
         assert answer.status == 1
         assert answer.json["healthy"] is False

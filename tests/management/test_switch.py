@@ -116,7 +116,7 @@ def test_payloads_in_a_folder_are_compared(shadow: FakeClock, tmp_path: Path) ->
     assert manage("shadow_report", "--folder", tmp_path / "missing").status == 2
 
 
-def test_a_project_without_jobs_is_told_the_setting(shadow: FakeClock, settings: DjangoSettings) -> None:
+def test_a_project_without_jobs_gets_the_name_of_the_setting(shadow: FakeClock, settings: DjangoSettings) -> None:
     change(settings, JOB_MODEL="")
     answer = manage("shadow_report")
     assert (answer.status, answer.err) == (

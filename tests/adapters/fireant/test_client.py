@@ -154,7 +154,7 @@ def test_each_fault_has_its_own_error(
     assert KEY not in str(caught.value)
 
 
-def test_nobody_at_the_address_is_transient_and_surely_not_submitted() -> None:
+def test_a_refused_connection_is_transient_and_surely_not_submitted() -> None:
     with FireantSandbox() as gone:
         url = gone.url
     for client in made(url):

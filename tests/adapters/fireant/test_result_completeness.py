@@ -102,7 +102,7 @@ def test_what_is_no_json_is_held_against_its_length(how: str) -> None:
 
 
 @pytest.mark.parametrize(("headers", "body"), [(TEXT, b"a,b\n1,2"), (TEXT, b""), (JSON, b"17"), (JSON, b'"a"')])
-def test_what_nobody_can_know_to_be_whole_is_refused(headers: bytes, body: bytes) -> None:
+def test_a_result_whose_completeness_is_unknown_is_refused(headers: bytes, body: bytes) -> None:
     with pytest.raises(FireantError) as caught:
         downloaded(answer_of(body, "close", headers))
     assert caught.value.code == "result_end_unknown"
@@ -166,7 +166,7 @@ def test_a_web_page_is_no_result(kind: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["length", "chunks", "close"])
-def test_a_compressed_answer_that_nobody_requested_is_unpacked_and_checked(how: str) -> None:
+def test_a_compressed_answer_without_a_request_for_it_is_unpacked_and_checked(how: str) -> None:
     headers = JSON + b"Content-Encoding: gzip\r\n"
     packed = gzip.compress(DOCUMENT)
     assert downloaded(answer_of(packed, how, headers)) == DOCUMENT

@@ -139,7 +139,7 @@ class TestJobs:
         assert (job.status, job.results_url, job.note) == ("Finished", url[:50], "kept")
         assert job.updated > before.updated
 
-    def test_a_status_that_the_table_refuses_is_told_and_changes_nothing(self) -> None:
+    def test_a_status_that_the_table_refuses_is_logged_and_changes_nothing(self) -> None:
         jobs = Jobs(base.Report.objects.create(name="Wind"), "StrictJob")
         jobs.record()
         with pytest.raises(LedgerError) as refusal:

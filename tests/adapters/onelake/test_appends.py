@@ -105,7 +105,7 @@ class TestAppends:
             append_all([b"x"] * 9, append, heartbeat)
         assert sorted(done) == list(range(AT_ONCE))
 
-    def test_that_a_lake_never_answers_do_not_keep_an_ended_process_alive(self) -> None:
+    def test_that_a_lake_never_answers_do_not_keep_a_process_from_ending(self) -> None:
         program = """
 import threading
 from report_orchestrator.adapters.onelake.appends import append_all

@@ -133,7 +133,7 @@ class TestSweep:
         assert lake.sweep(timedelta(hours=1)) == 0
         assert len(sandbox.listing(TEMPORARY)) == 1
 
-    def test_a_folder_in_which_somebody_has_begun_stays(self, sandbox: OneLakeSandbox, lake: OneLakeStore) -> None:
+    def test_a_folder_with_a_begun_file_stays(self, sandbox: OneLakeSandbox, lake: OneLakeStore) -> None:
         lake.write("1.json", [b"x"])
         begun: list[None] = []
 

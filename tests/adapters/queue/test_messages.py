@@ -82,6 +82,6 @@ class TestMessages:
         assert queue.workers_alive() == 6
 
     @pytest.mark.django_db
-    def test_nobody_is_alive_where_no_cluster_reports(self, settings: DjangoSettings) -> None:
+    def test_no_worker_is_active_where_no_cluster_reports(self, settings: DjangoSettings) -> None:
         settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
         assert queue.workers_alive() == 0

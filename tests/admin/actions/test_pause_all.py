@@ -142,7 +142,7 @@ class TestAll:
             ("resumed", f"All reports resumed. Reason: {REASON}"),
         ]
 
-    def test_whoever_may_not_has_no_button(self, sign_in: Callable[..., Client], outside: FakePorts) -> None:
+    def test_without_permission_there_is_no_button(self, sign_in: Callable[..., Client], outside: FakePorts) -> None:
         client = sign_in(*VIEW, *(name for name in PERMISSIONS.values() if name != "pause_reports"))
 
         for page in (self.LIST, reverse("admin:app_list", args=["report_orchestrator"])):

@@ -114,7 +114,7 @@ class TestRuns:
         boss.post(url_of("cancel"), confirmation("cancel", fresh(run)))
         assert fresh(run).status == Status.CANCELED
 
-    def test_a_run_that_was_only_looked_at_meanwhile_is_canceled(self, boss: Client) -> None:
+    def test_a_run_that_was_only_polled_in_between_is_canceled(self, boss: Client) -> None:
         run = row_for("cancel")
         form = confirmation("cancel", run)
         run.write(polls=run.polls + 1)

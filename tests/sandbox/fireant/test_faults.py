@@ -141,7 +141,7 @@ class TestFaults:
         assert (answer.status_code, "job_id" in answer.json()) == (200, False)
         assert len(client.sandbox.jobs) == 1
 
-    def test_a_status_can_be_one_that_nobody_knows(self, client: Client) -> None:
+    def test_a_status_can_be_unknown(self, client: Client) -> None:
         job_id = client.submitted_id()
         client.sandbox.faults.add("status", "unknown_status", text="Paused")
         client.sandbox.faults.add("status", "unknown_status")

@@ -151,7 +151,7 @@ def test_blocks_are_seen_when_their_list_comes_and_in_its_order(container: Conta
     assert blob.download_blob().readall() == b"111222"
 
 
-def test_a_list_with_a_block_that_nobody_sent_is_refused(container: ContainerClient, folder: str) -> None:
+def test_a_list_with_a_block_that_was_not_sent_is_refused(container: ContainerClient, folder: str) -> None:
     blob = container.get_blob_client(f"{folder}/a")
     blob.stage_block("1", b"1")
 

@@ -106,7 +106,7 @@ class TestFiles:
         assert client.word("DELETE", path, headers={"If-Match": stale})[0] == 412
         assert client.send("GET", path).content == b"1"
 
-    def test_a_rename_overwrites_unless_it_is_told_not_to(self, client: Client) -> None:
+    def test_a_rename_overwrites_without_a_condition(self, client: Client) -> None:
         client.put("a", b"1")
         client.put("b", b"22")
         source = {"x-ms-rename-source": f"{FOLDER}/a"}

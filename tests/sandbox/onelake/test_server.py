@@ -145,7 +145,7 @@ class TestLife:
         with pytest.raises(requests.exceptions.SSLError):
             requests.get(sandbox.url, timeout=SECONDS_TO_ANSWER)
 
-    def test_a_client_that_speaks_no_tls_harms_nobody(self, client: Client) -> None:
+    def test_a_client_without_tls_disturbs_no_other(self, client: Client) -> None:
         with socket.create_connection(("127.0.0.1", int(client.sandbox.url.rpartition(":")[2]))) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert client.send("HEAD", FOLDER).status_code == 200

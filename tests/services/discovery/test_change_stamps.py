@@ -104,7 +104,7 @@ def test_a_stamp_that_was_committed_late_is_not_missed_however_rare_the_looks(fa
     assert kinds(refresh_changed(runtime=fakes.runtime(get_settings()))) == ["renamed"]
 
 
-def test_a_stamp_from_the_future_blinds_nobody(fakes: FakePorts) -> None:
+def test_a_stamp_from_the_future_hides_no_other_edit(fakes: FakePorts) -> None:
     fakes.reports.add(geo_report("1"), updated_at=START + timedelta(days=400))
     fakes.reports.add(geo_report("2"), updated_at=START)
     discover(runtime=fakes.runtime(get_settings()))

@@ -122,7 +122,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(fakes: FakePorts) -> None:
     assert not ReportSchedule.objects.exists()
 
 
-def test_a_refresh_touches_only_the_reports_that_it_is_told_of(fakes: FakePorts) -> None:
+def test_a_refresh_touches_only_the_named_reports(fakes: FakePorts) -> None:
     known(fakes, 3)
     fakes.reports.change("1", name="A")
     fakes.reports.change("2", name="B")

@@ -106,9 +106,7 @@ def test_a_message_that_names_a_run_gives_it_no_place_before_one_that_has_not_be
     assert order == [urgent.client_reference, older.client_reference]
 
 
-def test_a_person_who_has_a_run_done_at_once_waits_for_a_place_and_for_nobody_else(
-    new_run: NewRun, fakes: FakePorts
-) -> None:
+def test_a_foreground_run_takes_a_slot_ahead_of_queued_runs(new_run: NewRun, fakes: FakePorts) -> None:
     limited = SettingsFactory.make(FIREANT_MAX_JOBS_IN_FLIGHT=1)
     waiting, by_hand = new_run(), new_run()
     waiting.write(step=Step.EXTERNAL_JOB_SUBMISSION.value)

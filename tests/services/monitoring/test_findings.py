@@ -129,7 +129,7 @@ def test_a_scheduler_that_ticks_while_no_worker_is_alive_is_reported_apart(fakes
     assert red(fakes) == {"worker"}
 
 
-def test_runs_that_nobody_takes_are_reported(new_run: NewRun, fakes: FakePorts) -> None:
+def test_runs_that_no_worker_takes_are_reported(new_run: NewRun, fakes: FakePorts) -> None:
     new_run()
     fakes.clock.advance(seconds=61)
     ticked(fakes)
@@ -146,7 +146,7 @@ def test_runs_that_wait_for_a_slot_are_not_overdue(new_run: NewRun, fakes: FakeP
     assert longest_overdue(fakes) is None
 
 
-def test_an_expired_lease_that_nobody_rescues_is_reported(new_run: NewRun, fakes: FakePorts) -> None:
+def test_an_expired_lease_that_no_worker_takes_over_is_reported(new_run: NewRun, fakes: FakePorts) -> None:
     new_run().write(status="running", worker="gone", wake_at=fakes.clock.now)
     fakes.clock.advance(seconds=61)
     ticked(fakes)
@@ -154,7 +154,7 @@ def test_an_expired_lease_that_nobody_rescues_is_reported(new_run: NewRun, fakes
     assert longest_overdue(fakes) == timedelta(seconds=61)
 
 
-def test_due_reports_that_nobody_opens_are_reported(new_run: NewRun, fakes: FakePorts) -> None:
+def test_due_reports_without_runs_are_reported(new_run: NewRun, fakes: FakePorts) -> None:
     ReportSchedule.objects.filter(report_key="1").update(next_run_at=fakes.clock.now)
     new_run().write(status="canceled", wake_at=None, ended_at=fakes.clock.now)
     now = fakes.clock.advance(minutes=3)
@@ -210,7 +210,7 @@ def test_health_takes_three_queries(
         red(fakes)
 
 
-def test_a_clock_that_was_set_back_blinds_nobody_and_stops_no_tick(fakes: FakePorts) -> None:
+def test_a_clock_that_was_set_back_is_reported_and_stops_no_tick(fakes: FakePorts) -> None:
     tick_turn = "bell: report_orchestrator.tasks.tick"
     assert SharedState.objects.claim_turn(tick_turn, now=fakes.clock.now, until=fakes.clock.now + timedelta(seconds=5))
     ticked(fakes)
@@ -222,7 +222,7 @@ def test_a_clock_that_was_set_back_blinds_nobody_and_stops_no_tick(fakes: FakePo
     assert red(fakes) == set()
 
 
-def test_a_run_in_line_is_overdue_once_nobody_stands_before_it(new_run: NewRun, fakes: FakePorts) -> None:
+def test_a_run_in_line_is_overdue_once_it_is_the_first(new_run: NewRun, fakes: FakePorts) -> None:
     first, second = new_run(), new_run()
     for minute, run in enumerate((first, second)):
         run.write(in_line=True, trigger="scheduled", scheduled_for=fakes.clock() + timedelta(minutes=minute))
@@ -252,7 +252,7 @@ def test_runs_that_wait_although_places_are_free_are_reported(new_run: NewRun, f
     assert red(fakes, limited) == set()  # they go one by one
 
 
-def test_a_probe_of_fireant_that_nobody_makes_is_reported(new_run: NewRun, fakes: FakePorts) -> None:
+def test_an_overdue_probe_of_fireant_is_reported(new_run: NewRun, fakes: FakePorts) -> None:
     new_run().write(step="external_job_submission")
     SharedState.objects.create(name="circuit: fireant", due_at=fakes.clock() + timedelta(minutes=5))
     fakes.clock.advance(minutes=5)

@@ -109,7 +109,7 @@ def test_a_commit_whose_answer_was_lost_is_not_taken_for_another_workers(
     assert next(lost, None) is None
 
 
-def test_a_commit_that_the_server_ended_after_the_look_for_it_is_known_as_our_own(
+def test_a_commit_that_the_server_finished_after_the_check_is_recognized(
     new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_once, was_committed = commit_module._commit_once, commit_module.was_committed
@@ -245,7 +245,7 @@ def test_after_a_commit_that_was_rolled_back_the_one_whose_answer_was_lost_is_kn
     assert steps_of(run) == [(step.value, 1, "completed") for step in Step]
 
 
-def test_a_database_that_stays_away_is_not_waited_for_for_ever(
+def test_the_wait_for_an_unavailable_database_ends(
     new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = [0.0]

@@ -202,7 +202,7 @@ def test_a_submission_that_was_left_in_the_middle_is_remembered_as_unknown(new_r
 
 
 @pytest.mark.parametrize("on_unknown", ["hold", "resubmit"])
-def test_an_error_that_nobody_foresaw_in_a_submission_leaves_its_fate_unknown(
+def test_an_unexpected_error_in_a_submission_leaves_its_outcome_unknown(
     new_run: NewRun, fakes: FakePorts, on_unknown: str
 ) -> None:
     settings = SettingsFactory.make(FIREANT_ON_UNKNOWN=on_unknown)

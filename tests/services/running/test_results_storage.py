@@ -101,9 +101,7 @@ def test_a_stored_result_is_adopted_though_fireant_has_dropped_it(new_run: NewRu
     assert len(fatal.fireant.failures["results"]) == 1  # it was not asked
 
 
-def test_a_description_of_other_bytes_is_not_left_beside_a_result_without_a_word(
-    new_run: NewRun, fatal: FakePorts
-) -> None:
+def test_a_manifest_of_other_bytes_next_to_a_result_is_reported(new_run: NewRun, fatal: FakePorts) -> None:
     run = killed_at(new_run(), fatal, die_after="manifest")
     del fatal.store.files[run.result_path]  # by a person, who has seen that it is wrong
     fatal.fireant.bodies["101"] = b'{"results": []}'

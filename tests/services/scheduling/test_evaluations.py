@@ -104,7 +104,7 @@ def test_between_two_windows_too_a_tick_looks_for_edits(fakes: FakePorts, monkey
     assert ReportSchedule.objects.get().cron == "7 * * * *"
 
 
-def test_a_clock_that_leapt_and_came_back_has_looked_at_no_time_to_come(
+def test_a_clock_that_leapt_and_came_back_has_checked_no_future_time(
     fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_due(fakes, monkeypatch)

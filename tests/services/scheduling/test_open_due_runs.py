@@ -204,7 +204,7 @@ def test_more_reports_than_a_batch_are_all_decided(fakes: FakePorts) -> None:
 
 
 @pytest.mark.parametrize("day", [date.min, date(2015, 12, 31), date(2037, 1, 1), date.max])
-def test_a_date_that_nobody_can_have_meant_opens_nothing(fakes: FakePorts, day: date) -> None:
+def test_a_date_that_must_be_a_typing_error_creates_nothing(fakes: FakePorts, day: date) -> None:
     schedule = discovered(fakes)
     with pytest.raises(NotPossibleError, match=f"{day} is more than 10 years away"):
         open_manual_run(schedule, run_date=day, requested_by="ann", runtime=fakes.runtime())

@@ -103,7 +103,7 @@ def test_a_switch_by_command_reaches_clusters_that_are_running_and_is_not_undone
     assert [tick.name for tick in ticks(running)] == ["tick", "discovery"]
 
 
-def test_a_window_and_its_cron_are_in_force_together(two_reports: FakePorts) -> None:
+def test_a_window_and_its_cron_are_in_effect_together(two_reports: FakePorts) -> None:
     sync_schedules(runtime=make_runtime(two_reports.ports, SCHEDULE))
     assert effective_settings(SENSOR).schedule_cron_expression == "5 * * * *"
     assert effective_settings(SENSOR).schedule_interval == SCHEDULE.schedule_interval
@@ -190,9 +190,7 @@ def test_after_very_many_edits_all_lines_are_looked_at(two_reports: FakePorts, m
     assert (len(synced.updated), synced.unchanged) == (2, 2)
 
 
-def test_an_edit_that_comes_during_a_sync_is_not_forgotten(
-    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edit_that_comes_during_a_sync_is_not_lost(two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
     sync = FakeQueue.sync_schedules
 
     def overtaken(self: FakeQueue, wanted: Iterable[QueueSchedule], **only: Any) -> ScheduleSync:

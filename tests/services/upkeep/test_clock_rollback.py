@@ -46,7 +46,7 @@ def test_a_lost_lease_is_missed_when_it_would_have_ended_by_the_old_clock(new_ru
     assert (run.status, run.steps.filter(result="lost").count()) == (Status.SUCCEEDED, 1)
 
 
-def test_a_worker_that_is_alive_keeps_its_run(new_run: NewRun, fakes: FakePorts) -> None:
+def test_a_running_worker_keeps_its_run(new_run: NewRun, fakes: FakePorts) -> None:
     run = claimed(new_run(), fakes)
     tick_now(fakes)
     fakes.clock.advance(hours=-1)

@@ -114,7 +114,7 @@ def test_many_rows_of_one_kind_leave_time_for_the_others(
     assert go(fakes) == {"runs": 1, "changes": 1, "payloads": 1}
 
 
-def test_zero_keeps_all_for_ever(new_run: NewRun, fakes: FakePorts) -> None:
+def test_zero_keeps_all(new_run: NewRun, fakes: FakePorts) -> None:
     ended(new_run, fakes), ended(new_run, fakes)
     fakes.clock.advance(days=4000)
     assert go(fakes, SettingsFactory.make(KEEP_RUNS_DAYS=0, KEEP_PAYLOADS_DAYS=0)) == {}

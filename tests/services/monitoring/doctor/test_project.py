@@ -147,7 +147,7 @@ def test_a_broker_that_is_away_is_reported_without_its_password(monkeypatch: pyt
     assert "hunter22" not in str(finding)
 
 
-def test_a_broker_that_is_away_keeps_nothing_else_from_being_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_all_other_checks_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Conf, "ORM", None)
     monkeypatch.setattr(Conf, "REDIS", "redis://:hunter22@127.0.0.1:1/0")
     brokers._ticking_class.cache_clear()
