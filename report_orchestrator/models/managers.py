@@ -18,7 +18,10 @@ class PrimaryManager(models.Manager[M]):
 
     def get_queryset(self) -> models.QuerySet[M]:
         rows = super().get_queryset()
-        return rows if self._db else rows.using(router.db_for_write(self.model, **self._hints))
+        if self._db is None:
+            # Not `using()`, which copies the queryset: a run makes some forty of them.
+            rows._db = router.db_for_write(self.model, **self._hints)  # type: ignore[attr-defined]  # noqa: SLF001
+        return rows
 
     _db: str | None
     _hints: dict[str, Any]
