@@ -6,13 +6,12 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import date
-from typing import TypeAlias, cast, get_args
+from typing import TypeAlias
 
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.reports import (
     EventKind,
     Json,
-    JsonScalar,
     Modifier,
     Report,
     Unreadable,
@@ -76,6 +75,8 @@ def json_payload(payload: Mapping[str, object], report: str) -> Payload:
 
 def _json(value: object, key: str, report: str) -> Json:
     match value:
+        case str() | int() | None:  # first, as nearly all values are
+            return value
         case Mapping():
             return {str(name): _json(item, f"{key}.{name}", report) for name, item in value.items()}
         case list() | tuple():
@@ -88,8 +89,8 @@ def _json(value: object, key: str, report: str) -> Json:
             )
         case Unreadable():
             raise _unsendable(f"'{key}' of {report} cannot be read ({value.error})", "Correct it, or remove it with")
-        case _ if isinstance(value, get_args(JsonScalar)):
-            return cast("JsonScalar", value)
+        case float():
+            return value
         case _:
             kind = type(value).__name__
             raise _unsendable(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections, router
 from django.db.models.signals import class_prepared, m2m_changed, post_delete, post_save, pre_delete, pre_save
+from django.test.utils import CaptureQueriesContext
 
 from report_orchestrator.adapters.host.changes.collector import ChangeCollector
 from report_orchestrator.adapters.host.reports import HostReports
@@ -69,6 +71,18 @@ class TestRelations:
         source = source_of("BackFkReport")
         assert summary_of(source).event_kinds == frozenset({EventKind.RING, None})
         assert names_of(source, report.pk) == ["Thames", "Bare"]
+
+    def test_a_run_queries_the_kinds_of_its_events_only_if_a_row_of_a_kind_is_missing(self) -> None:
+        group = relations.BackFkGroup.objects.create()
+        relations.BackFkRing.objects.create(name="Thames", group=group, **RING)
+        report = relations.BackFkReport.objects.create(name="Wind", event_group=group)
+        source = source_of("BackFkReport")
+        with CaptureQueriesContext(connections[router.db_for_read(relations.BackFkReport)]) as known:
+            assert names_of(source, report.pk) == ["Thames"]
+        relations.BackFkEvent.objects.create(name="Bare", group=group)
+        with CaptureQueriesContext(connections[router.db_for_read(relations.BackFkReport)]) as unknown:
+            assert names_of(source, report.pk) == ["Thames", "Bare"]
+        assert [sum("CASE" in query["sql"] for query in found) for found in (known, unknown)] == [0, 1]
 
     def test_a_link_between_groups_and_events_may_refer_to_another_column(self) -> None:
         group, other = (relations.LinkedGroup.objects.create() for _ in range(2))

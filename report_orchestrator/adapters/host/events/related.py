@@ -4,11 +4,13 @@ Discovery and runs read the same rows: those that the default managers of the ow
 show. Such managers leave out rows that the host counts as deleted.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, CharField, Model, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Field, Model, Q, QuerySet, Value, When
 
 from report_orchestrator.adapters.host.events.kinds import EventRelation, KindModel, shows_all
 from report_orchestrator.adapters.host.events.reader import EventSummary, Owner, build_event
@@ -92,6 +94,21 @@ class _RelationRows:
         members = self.relation.owner._default_manager.filter(pk=owner).order_by()
         events = self.relation.event._default_manager.filter(pk__in=members.values(f"{self.relation.name}__pk"))
         typed = {kind: dict(self._rows(model, kind, events)) for kind, model in self.relation.kinds.items()}
+        yield from self._all_of_known_kinds(events, typed) or self._by_kind_case(events, typed)
+
+    def _all_of_known_kinds(
+        self, events: QuerySet[Any], typed: Mapping[EventKind, Mapping[object, Event]]
+    ) -> Sequence[Event] | None:
+        """Return the events if each has a row of a kind; None if their kinds must be queried."""
+        if not all(shows_all(kind.model) for kind in self.relation.kinds.values()):
+            return None  # a hidden row of one kind may come before a shown one of another
+        first_kind_wins = {key: event for kind in reversed(list(typed)) for key, event in typed[kind].items()}
+        keys = list(events.order_by("pk").values_list("pk", flat=True))
+        return [first_kind_wins[key] for key in keys] if first_kind_wins.keys() >= set(keys) else None
+
+    def _by_kind_case(
+        self, events: QuerySet[Any], typed: Mapping[EventKind, Mapping[object, Event]]
+    ) -> Iterator[Event]:
         rows = events.annotate(_event_kind=self._kind_case("")).order_by("pk")
         for key, word, *values in rows.values_list("pk", "_event_kind", *self._common_paths.values()):
             if word == _UNKNOWN:
@@ -106,7 +123,7 @@ class _RelationRows:
 
     def _unknown_event(self, key: object, values: Collection[object]) -> Event:
         model, paths = self.relation.event, self._common_paths
-        row = _json_row(model, paths, values)
+        row = _json_row(_fields(model, paths), values)
         if "kind" in paths:
             row["kind"] = text_of(field_named(model, paths["kind"]), row["kind"])
         return build_event(UnknownEvent, key, row)
@@ -115,8 +132,9 @@ class _RelationRows:
         paths = {**self.relation.paths, **kind.paths}
         key = self._key
         rows = kind.model._default_manager.filter(**kind.where, **{f"{key}__in": _keys(events, "pk")}).order_by()
+        fields = _fields(kind.model, paths)
         for pk, *values in rows.values_list(key, *paths.values()):
-            yield pk, build_event(EVENT_TYPES[name], pk, _json_row(kind.model, paths, values))
+            yield pk, build_event(EVENT_TYPES[name], pk, _json_row(fields, values))
 
     def _kind_case(self, events: str) -> Case:
         """Return the SQL expression of the kind of the event that a path leads to."""
@@ -169,8 +187,12 @@ def _keys(rows: QuerySet[Any], key: str) -> QuerySet[Any]:
     return rows.order_by().values(key)
 
 
-def _json_row(model: type[Model], paths: Mapping[str, str], values: Collection[object]) -> dict[str, object]:
+def _fields(model: type[Model], paths: Mapping[str, str]) -> Mapping[str, Field[Any, Any]]:
+    return {name: field_named(model, path) for name, path in paths.items()}
+
+
+def _json_row(fields: Mapping[str, Field[Any, Any]], values: Collection[object]) -> dict[str, object]:
     return {
-        name: json_value(column_value(field_named(model, path), value))
-        for (name, path), value in zip(paths.items(), values, strict=True)
+        name: json_value(column_value(field, value))
+        for (name, field), value in zip(fields.items(), values, strict=True)
     }
