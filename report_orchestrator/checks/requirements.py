@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning
 
+from report_orchestrator.adapters.local.folders import results_folder
 from report_orchestrator.adapters.onelake.address import lake_address, refuse_for_tables
 from report_orchestrator.adapters.table_paths import local_table, table_name
 from report_orchestrator.checks.database import inexact_times, stale_reads
@@ -189,6 +190,10 @@ def _required(name: str, why: str) -> Error:
 def _local_results(settings: Settings) -> Iterator[CheckMessage]:
     if settings.result_store != "local":
         return
+    try:
+        results_folder(settings.result_root, settings.fabric_results_path)
+    except ConfigurationError as error:
+        yield Error(error.message, hint="Correct FABRIC_RESULTS_PATH.", id="report_orchestrator.E007")
     names = [name for name in OF_ONELAKE if getattr(settings, FIELDS[name])]
     reason = "APP_ENV is 'prod'" if settings.app_env == "prod" else f"{names[0]} is set" if names else ""
     if reason:

@@ -34,6 +34,14 @@ class TestRequirements:
         message, _hint = only(found(settings, **{setting: "report_orchestrator.domain.payload"}), "E006")
         assert message.startswith(f"{setting} is 'report_orchestrator.domain.payload'")
 
+    @pytest.mark.parametrize(
+        "path", ["../escape", "..", "/etc", "a/../../b", "_report_orchestrator/tmp", "Tables/x", "a\\b"]
+    )
+    def test_e007_a_results_path_outside_the_root(self, settings: DjangoSettings, path: str) -> None:
+        message, hint = only(found(settings, FABRIC_RESULTS_PATH=path), "E007")
+        assert message.startswith(f"FABRIC_RESULTS_PATH is {path!r}. Set it to a folder below RESULT_ROOT")
+        assert hint == "Correct FABRIC_RESULTS_PATH."
+
     def test_a_builder_of_the_hosts_own_is_accepted(self, settings: DjangoSettings) -> None:
         assert found(settings, PAYLOAD_BUILDER="report_orchestrator.domain.payload.build_payload") == []
 
@@ -207,7 +215,7 @@ class TestRequirements:
         ("name", "value"),
         [
             ("RESULT_ROOT", "var/lake  # the folder"),
-            ("FABRIC_RESULTS_PATH", "results\t# below it"),
+            ("FABRIC_LAKEHOUSE_ID", "results\t# below it"),
             ("FIREANT_API_KEY", "s3cr3t # from the vault"),
         ],
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from report_orchestrator.adapters.local.atomic_rename import rename_new
-from report_orchestrator.adapters.local.store import TEMPORARY
+from report_orchestrator.adapters.local.folders import FOLDER_MODE, open_private, results_folder, temporary_folder
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
@@ -24,7 +24,8 @@ def probe_folder(settings: Settings) -> ProbeResult:
     """
     root = settings.result_root.absolute()
     name = f"doctor-{uuid.uuid4().hex}"
-    temporary, final = root / TEMPORARY / f"{name}.part", root / settings.fabric_results_path / f".{name}"
+    temporary = temporary_folder(root) / f"{name}.part"
+    final = results_folder(root, settings.fabric_results_path) / f".{name}"
     try:
         _write_and_remove(temporary, final)
     except PermissionError as error:
@@ -66,8 +67,8 @@ def temporary_folders(*folders: Path) -> Iterator[None]:
     """
     missing = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
     try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(missing, key=lambda path: len(path.parts)):
+            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
         yield
     finally:
         for path in sorted(missing, key=lambda path: len(path.parts), reverse=True):
@@ -77,7 +78,7 @@ def temporary_folders(*folders: Path) -> Iterator[None]:
 
 def _write_synced(temporary: Path, content: bytes) -> None:
     temporary.unlink(missing_ok=True)
-    with temporary.open("xb") as file:
+    with open(temporary, "xb", opener=open_private) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

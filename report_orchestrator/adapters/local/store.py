@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
@@ -12,13 +13,18 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from report_orchestrator.adapters.local.atomic_rename import rename_new
+from report_orchestrator.adapters.local.folders import (
+    make_private_folder,
+    open_private,
+    results_folder,
+    sync_folder,
+    temporary_folder,
+)
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.paths import is_plain
 from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
 from report_orchestrator.ports import NO_OBSERVER, StoredResult, Upload, WriteObserver
 
-TEMPORARY = Path("_report_orchestrator") / "tmp"
-"""Outside the results, so that no glob over them finds a partial file."""
 PIECE = 1024 * 1024
 SYNCED = 64 * 1024 * 1024
 """Bytes after which a growing file is synced. A sync of several GiB at the end could outlast a lease."""
@@ -28,8 +34,9 @@ class LocalFiles:
     """A `ResultStore` in a local folder."""
 
     def __init__(self, root: Path, results: str) -> None:
+        """Raise `ConfigurationError` if the results would be outside the root, or among other files."""
         self._root = root.absolute()
-        self._results = self._root / results
+        self._results = results_folder(self._root, results)
 
     def write(self, path: str, chunks: Iterable[bytes], observer: WriteObserver = NO_OBSERVER) -> StoredResult:
         """Write a temporary file, sync it, and rename it without replacing an existing one."""
@@ -44,7 +51,9 @@ class LocalFiles:
         spared = {_prefix_of(path) for path in writing}
         with _plain_errors(self._root):
             candidates = (
-                file for file in list((self._root / TEMPORARY).glob("*.part")) if _prefix_of(file.stem) not in spared
+                file
+                for file in list(temporary_folder(self._root).glob("*.part"))
+                if _prefix_of(file.stem) not in spared
             )
             removed = (file for file in candidates if _remove_if_untouched(file, since=before))
             return sum(1 for _file in islice(removed, most))
@@ -72,7 +81,8 @@ class LocalFiles:
         final = self._results / path
         if not is_plain(path):
             raise StorageError(f"'{path}' is not a path below FABRIC_RESULTS_PATH. Nothing was written or read.")
-        if not final.resolve().is_relative_to(self._results.resolve()):
+        inside = Path(os.path.realpath(self._root)) / self._results.relative_to(self._root)
+        if not Path(os.path.realpath(final)).is_relative_to(inside):
             raise StorageError(f"'{path}' is outside RESULT_ROOT because of a link. Nothing was written or read.")
         if os.path.lexists(final) and not final.is_file():
             raise StorageError(
@@ -82,14 +92,14 @@ class LocalFiles:
 
     def _write_new(self, final: Path, chunks: Iterable[bytes], observer: WriteObserver) -> StoredResult | None:
         """Return the stored result; None if another attempt was faster, whose file remains."""
-        temporary = self._root / TEMPORARY / f"{_prefix_of(final.name)}.{uuid.uuid4().hex}.part"
-        _make_folder(temporary.parent)
-        _make_folder(final.parent)
+        temporary = temporary_folder(self._root) / f"{_prefix_of(final.name)}.{uuid.uuid4().hex}.part"
+        make_private_folder(temporary.parent)
+        make_private_folder(final.parent)
         try:
             upload = _uploaded(temporary, chunks, observer)
             observer.uploaded(upload)
             rename_new(temporary, final)
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
         except FileExistsError:
             return None
         finally:
@@ -99,7 +109,7 @@ class LocalFiles:
 
 def _uploaded(temporary: Path, chunks: Iterable[bytes], observer: WriteObserver) -> Upload:
     digest, size, synced = hashlib.sha256(), 0, 0
-    with temporary.open("xb") as file:
+    with open(temporary, "xb", opener=open_private) as file:
         for chunk in chunks:
             file.write(chunk)
             digest.update(chunk)
@@ -126,31 +136,15 @@ def _prefix_of(name: str) -> str:
 
 
 def _remove_if_untouched(file: Path, *, since: float) -> bool:
-    """Remove a file unless it was written to or removed since then."""
+    """Remove a file unless it was written to or removed since then. Links, pipes and folders are not ours, and stay."""
     try:
-        if file.stat().st_mtime >= since:
+        state = file.lstat()
+        if not stat.S_ISREG(state.st_mode) or state.st_mtime >= since:
             return False
         file.unlink()
     except FileNotFoundError:
         return False
     return True
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder and its parents durably, surviving a power cut."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in missing:
-        _sync_folder(made.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Sync a folder: a new name survives a power cut only after this."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _adopted(final: Path, observer: WriteObserver) -> StoredResult:

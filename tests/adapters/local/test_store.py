@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from report_orchestrator.adapters.local.store import PIECE
+from report_orchestrator.adapters.local.store import PIECE, LocalFiles
 from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
 from report_orchestrator.ports import WriteObserver
 from tests.support.store_kinds import PATH, RESULTS, local_shelf, refuse_links
@@ -47,6 +49,82 @@ class TestAFolder:
         with pytest.raises(TransientError) as raised:
             local_shelf(tmp_path).store.write(PATH, [b"x"])
         assert raised.value.code == "no_space"
+
+    @pytest.mark.parametrize(
+        "path", ["../escape", "..", "/etc", "", "a/..", "_report_orchestrator/tmp", "tables", "x\0y"]
+    )
+    def test_of_results_is_inside_the_root(self, tmp_path: Path, path: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"FABRIC_RESULTS_PATH is .* below RESULT_ROOT"):
+            LocalFiles(tmp_path, path)
+
+    @pytest.mark.parametrize("link", ["_report_orchestrator", "_report_orchestrator/tmp"])
+    def test_of_temporary_files_may_be_no_link(self, tmp_path: Path, link: str) -> None:
+        elsewhere, root = tmp_path / "elsewhere", tmp_path / "root"
+        (elsewhere / "tmp").mkdir(parents=True)
+        others = [elsewhere / "x.part", elsewhere / "tmp" / "x.part"]
+        for other in others:
+            other.write_text("another's")
+            os.utime(other, (0, 0))
+        (root / link).parent.mkdir(parents=True)
+        (root / link).symlink_to(elsewhere)
+        store = local_shelf(root).store
+
+        with pytest.raises(ConfigurationError, match=r"is a link, or below one"):
+            store.write(PATH, [b"x"])
+        with pytest.raises(ConfigurationError, match=r"is a link, or below one"):
+            store.sweep(timedelta(0))
+
+        assert all(other.exists() for other in others)
+
+    def test_that_is_linked_out_of_the_root_takes_no_results(self, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "root").mkdir()
+        (tmp_path / "root" / RESULTS).symlink_to(tmp_path / "elsewhere")
+
+        with pytest.raises(StorageError, match="is outside RESULT_ROOT"):
+            local_shelf(tmp_path / "root").store.write(PATH, [b"x"])
+
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+
+    def test_may_itself_be_a_link(self, tmp_path: Path) -> None:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "root").symlink_to(tmp_path / "disk")
+        assert local_shelf(tmp_path / "root").store.write(PATH, [b"x"]).size == 1
+
+    def test_with_links_in_a_circle_takes_nothing_at_that_place(self, tmp_path: Path) -> None:
+        (tmp_path / RESULTS).mkdir(parents=True)
+        (tmp_path / RESULTS / "x.json").symlink_to(tmp_path / RESULTS / "x.json")
+        with pytest.raises(StorageError, match="is no file"):
+            local_shelf(tmp_path).store.write("x.json", [b"x"])
+
+    def test_hides_results_from_other_users(self, tmp_path: Path) -> None:
+        before = os.umask(0o022)
+        try:
+            local_shelf(tmp_path / "root").store.write("a/x.json", [b"x"])
+        finally:
+            os.umask(before)
+        modes = {
+            path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")
+        }
+        assert modes == {
+            "root": 0o750,
+            "root/_report_orchestrator": 0o750,
+            "root/_report_orchestrator/tmp": 0o750,
+            f"root/{RESULTS}": 0o750,
+            f"root/{RESULTS}/a": 0o750,
+            f"root/{RESULTS}/a/x.json": 0o640,
+        }
+
+    def test_is_cleaned_of_old_files_only(self, tmp_path: Path) -> None:
+        folder = tmp_path / "_report_orchestrator" / "tmp"
+        (folder / "folder.part").mkdir(parents=True)
+        os.mkfifo(folder / "pipe.part")
+        (folder / "link.part").symlink_to(tmp_path / "nowhere")
+        (folder / "file.part").touch()
+
+        assert local_shelf(tmp_path).store.sweep(timedelta(0)) == 1
+
+        assert sorted(path.name for path in folder.iterdir()) == ["folder.part", "link.part", "pipe.part"]
 
     def test_with_a_link_out_of_it_is_not_followed(self, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
