@@ -215,7 +215,7 @@ class TestRequirements:
         ("name", "value"),
         [
             ("RESULT_ROOT", "var/lake  # the folder"),
-            ("FABRIC_LAKEHOUSE_ID", "results\t# below it"),
+            ("RESULT_ROOT", "var/lake\t# below it"),
             ("FIREANT_API_KEY", "s3cr3t # from the vault"),
         ],
     )
