@@ -243,6 +243,28 @@ class ResultStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FolderFile:
+    """A file of another system. `path` is relative to its folder, with forward slashes; `size` is in bytes."""
+
+    path: str
+    size: int
+    etag: str = ""
+
+
+class FileFolder(Protocol):
+    """A folder of another system's files, with all folders in it. Nothing may be written to it.
+
+    Every method raises `TransientError` for a temporary error, and `StorageError` or `ConfigurationError` if a person must act.
+    """
+
+    def files(self, most: int) -> Sequence[FolderFile]:
+        """Return the files, at most `most`, in any order."""
+
+    def read(self, file: FolderFile) -> bytes:
+        """Return the content of a file that was listed. It must be no longer than its size then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppendResult:
     """The outcome of an append. `rows` is None if they were already there; `note` explains why there are none."""
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import cast
 
 from django.core.signals import setting_changed
@@ -18,6 +19,7 @@ from report_orchestrator.adapters.fireant.client import FireantClient
 from report_orchestrator.adapters.host.changes.collector import ChangeCollector
 from report_orchestrator.adapters.host.jobs import HostJobs, NoJobs
 from report_orchestrator.adapters.host.reports import HostReports
+from report_orchestrator.adapters.local.folder import LocalFolder
 from report_orchestrator.adapters.local.probe import probe_folder, temporary_folders
 from report_orchestrator.adapters.local.store import LocalFiles
 from report_orchestrator.adapters.queue.django_q import DjangoQ
@@ -26,7 +28,15 @@ from report_orchestrator.adapters.table_paths import local_table, probe_table_na
 from report_orchestrator.conf import SETTING, Settings, get_settings, imported, load_settings
 from report_orchestrator.domain.payload import build_payload
 from report_orchestrator.exceptions import ConfigurationError
-from report_orchestrator.ports import JobLedger, PayloadBuilder, Ports, ProbeResult, ResultStore, ResultTable
+from report_orchestrator.ports import (
+    FileFolder,
+    JobLedger,
+    PayloadBuilder,
+    Ports,
+    ProbeResult,
+    ResultStore,
+    ResultTable,
+)
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services import events
 from report_orchestrator.services.discovery import changed as refreshing
@@ -83,6 +93,25 @@ def get_probes() -> Probes:
         token=_token_probe(settings),
         table=partial(_probe_table, settings) if settings.result_tables else None,
     )
+
+
+LAKE_PREFIX = "onelake:"
+
+
+@contextmanager
+def open_folder(address: str) -> Iterator[FileFolder]:
+    """Open a folder of another system's files, to read: a local path, or `onelake:Files/…` in the lakehouse of the settings.
+
+    Raises:
+        ConfigurationError: the lake's folder or a setting cannot be used.
+    """
+    if not address.startswith(LAKE_PREFIX):
+        yield LocalFolder(Path(address))
+        return
+    from report_orchestrator.adapters.onelake.folder import LakeFolder
+
+    with LakeFolder(get_settings(), address.removeprefix(LAKE_PREFIX)) as folder:
+        yield folder
 
 
 def _store_probe(settings: Settings) -> Probe:

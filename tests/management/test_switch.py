@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings as DjangoSettings
 
+from report_orchestrator.adapters.onelake.store import OneLakeStore
 from report_orchestrator.models import ReportRun, SharedState, StateName
 from report_orchestrator.sandbox.fireant import FireantSandbox
+from report_orchestrator.sandbox.onelake import OneLakeSandbox
 from report_orchestrator.testing import FakeClock
 from tests.host.api.models import Job, Report, ReportModifier
 from tests.support.commands import cells, manage
+from tests.support.onelake_settings import settings_for
 from tests.support.seeded_host import WINDSTORM, change, id_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "reports"])
@@ -33,7 +36,6 @@ def shadow(settings: DjangoSettings, clock: FakeClock) -> FakeClock:
 
 
 FIRST_JOB = 900_070
-"""A number that no report has: the names of files hold both."""
 
 
 def record_jobs(clock: FakeClock, *, minutes: float = -19.5) -> None:
@@ -97,16 +99,20 @@ def test_differences_are_listed_and_end_with_1(shadow: FakeClock) -> None:
     ]
 
 
-def test_payloads_in_a_folder_are_compared(shadow: FakeClock, tmp_path: Path) -> None:
-    record_jobs(shadow)
+def keep_files(folder: Path) -> None:
+    """Keep a payload and a result of each recorded job, as another system does."""
     for number, run in enumerate(ReportRun.objects.filter(trigger="shadow"), FIRST_JOB):
         body = {**run.payload.body, "meta": {**run.payload.body["meta"], "modifier_id": 3}}
-        (tmp_path / f"{run.report_key}_job-{number}.json").write_text(json.dumps(body))
-        (tmp_path / f"result-{number}.json").write_text('{"results": []}')
+        (folder / f"{run.report_key}_job-{number}.json").write_text(json.dumps(body))
+        (folder / f"result-{number}.json").write_text('{"results": []}')
+
+
+def test_payloads_in_a_folder_are_compared(shadow: FakeClock, tmp_path: Path) -> None:
+    record_jobs(shadow)
+    keep_files(tmp_path)
     assert manage("shadow_report", "--folder", tmp_path).status == 0
-    (tmp_path / f"{ReportRun.objects.all()[1].report_key}_job-{FIRST_JOB}.json").write_text(
-        json.dumps({**body, "dr": 2.5})
-    )
+    [sent] = tmp_path.glob(f"*_job-{FIRST_JOB}.json")
+    sent.write_text(json.dumps({**json.loads(sent.read_text()), "dr": 2.5}))
     for file in tmp_path.glob(f"*{FIRST_JOB + 1}.json"):
         file.unlink()
     answer = manage("shadow_report", "--folder", tmp_path)
@@ -114,6 +120,23 @@ def test_payloads_in_a_folder_are_compared(shadow: FakeClock, tmp_path: Path) ->
     assert "dr: differs" in answer.out
     assert "no file of the job" in answer.out
     assert manage("shadow_report", "--folder", tmp_path / "missing").status == 2
+
+
+def test_the_folder_may_be_in_the_lake(shadow: FakeClock, tmp_path: Path, settings: DjangoSettings) -> None:
+    record_jobs(shadow)
+    keep_files(tmp_path)
+    with OneLakeSandbox() as sandbox:
+        change(settings, **{**sandbox.settings_overrides(), "RESULT_STORE": "local"})
+        store = OneLakeStore(settings_for(sandbox, FABRIC_RESULTS_PATH="old"))
+        for file in tmp_path.iterdir():
+            store.write(f"2026/{file.name}", [file.read_bytes()])
+        store.close()
+        answer = manage("shadow_report", "--folder", "onelake:Files/old")
+        assert (answer.status, answer.err) == (0, "")
+        missing = manage("shadow_report", "--folder", "onelake:Files/new")
+        assert missing.status == 1
+        assert "Files/new does not exist in OneLake" in missing.err
+        assert "Give one such as onelake:Files/old" in manage("shadow_report", "--folder", "onelake:old").err
 
 
 def test_a_project_without_jobs_gets_the_name_of_the_setting(shadow: FakeClock, settings: DjangoSettings) -> None:

@@ -1,6 +1,7 @@
 """Results in Microsoft Fabric OneLake.
 
 store         the `ResultStore`: write, read, sweep
+folder        another system's files, read only
 files         single file operations, with lost responses resolved
 connection    credentials for Entra and the SDK's client
 appends       upload in equal pieces, a few at a time

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
@@ -45,15 +46,45 @@ _CREDENTIAL_SETTINGS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """The words of an error for what the failed request was to do, and for the remedy."""
+
+    passing: str
+    changed: str
+    damaged: str
+    again: str
+    rejected: str
+    then: str
+
+
+WRITING = Purpose(
+    passing="OneLake cannot accept the result at the moment",
+    changed="The files of the result changed in OneLake",
+    damaged="The result was damaged on its way to OneLake",
+    again="The upload starts again.",
+    rejected="OneLake rejected the result",
+    then="retry the run",
+)
+READING = Purpose(
+    passing="OneLake cannot return the file at the moment",
+    changed="The file was removed or replaced in OneLake while it was read",
+    damaged="The file was damaged on its way from OneLake",
+    again="Read it again.",
+    rejected="OneLake does not return the file",
+    then="read the file again",
+)
+
+
 @contextmanager
-def translated_errors(settings: Settings) -> Iterator[None]:
+def translated_errors(settings: Settings, purpose: Purpose = WRITING) -> Iterator[None]:
     """Raise the SDK's errors as ours, with secrets masked."""
     with with_masked_causes(settings):
         try:
             with response_errors():
                 yield
         except AzureError as error:
-            raise lake_error(error, settings) from error
+            raise lake_error(error, settings, purpose) from error
 
 
 def status_of(error: AzureError) -> int | None:
@@ -71,32 +102,22 @@ def may_have_worked(error: AzureError) -> bool:
     return error_code(error) != AT_CAPACITY and (is_silence(error) or status_of(error) in AMBIGUOUS)
 
 
-def lake_error(error: AzureError, settings: Settings) -> OrchestratorError:
+def lake_error(error: AzureError, settings: Settings, purpose: Purpose = WRITING) -> OrchestratorError:
     """Return a storage failure as one of our errors."""
     status = status_of(error)
     if status is None:
         return _unanswered(error, settings, "OneLake", "FABRIC_ACCOUNT_URL")
     response = _describe_response(error, status)
-    return _temporary(error, status, response) or _permanent(error, status, response)
+    return _temporary(error, status, response, purpose) or _permanent(error, status, response, purpose)
 
 
-def _temporary(error: AzureError, status: int, response: str) -> TransientError | None:
+def _temporary(error: AzureError, status: int, response: str, purpose: Purpose) -> TransientError | None:
     if status in PASSING or status >= 500 or error_code(error) == AT_CAPACITY:
-        return _passing(
-            error, f"OneLake cannot accept the result at the moment: {response}.", response_code("onelake", status)
-        )
+        return _passing(error, f"{purpose.passing}: {response}.", response_code("onelake", status))
     if status in DISPLACED:
-        return _passing(
-            error,
-            f"The files of the result changed in OneLake: {response}. The upload starts again.",
-            response_code("onelake", status),
-        )
+        return _passing(error, f"{purpose.changed}: {response}. {purpose.again}", response_code("onelake", status))
     if _is_damaged(error, status):
-        return _passing(
-            error,
-            f"The result was damaged on its way to OneLake: {response}. The upload starts again.",
-            ErrorCode.ONELAKE_DAMAGED,
-        )
+        return _passing(error, f"{purpose.damaged}: {response}. {purpose.again}", ErrorCode.ONELAKE_DAMAGED)
     if PAUSED.search(error_code(error)):
         return _passing(
             error,
@@ -107,24 +128,24 @@ def _temporary(error: AzureError, status: int, response: str) -> TransientError 
     return None
 
 
-def _permanent(error: AzureError, status: int, response: str) -> OrchestratorError:
+def _permanent(error: AzureError, status: int, response: str, purpose: Purpose) -> OrchestratorError:
     if status == 401:
         return ConfigurationError(
-            f"OneLake rejected the token: {response}. Correct {_CREDENTIAL_SETTINGS}, then retry the run."
+            f"OneLake rejected the token: {response}. Correct {_CREDENTIAL_SETTINGS}, then {purpose.then}."
         )
     if status == 403:
         return ConfigurationError(
             f"OneLake denied access: {response}. Give the application of AZURE_CLIENT_ID the Contributor "
             "role in the workspace of FABRIC_WORKSPACE_ID, and allow service principals in Fabric's "
             "tenant settings. If both are in place, check in the workspace's settings whether its capacity is paused. "
-            "Then retry the run."
+            f"Then {purpose.then}."
         )
     if error_code(error) == "InvalidHeaderValue":
         return ConfigurationError(
             f"OneLake rejected a request header: {response}. Check that FABRIC_ACCOUNT_URL is the address "
             "of OneLake, and update azure-storage-file-datalake."
         )
-    return StorageError(f"OneLake rejected the result: {response}. Resolve the error, then retry the run.")
+    return StorageError(f"{purpose.rejected}: {response}. Resolve the error, then {purpose.then}.")
 
 
 def _is_damaged(error: AzureError, status: int) -> bool:
@@ -182,6 +203,14 @@ def missing_lakehouse(error: AzureError) -> ConfigurationError:
     return ConfigurationError(
         f"The workspace or lakehouse does not exist in OneLake: {response}. Correct "
         "FABRIC_WORKSPACE_ID and FABRIC_LAKEHOUSE_ID: both names or both GUIDs; then retry the run."
+    )
+
+
+def missing_folder(error: AzureError, path: str) -> StorageError:
+    """Return the error of a folder to read that is not there, or whose workspace or lakehouse is not."""
+    response = _describe_response(error, status_of(error) or 404)
+    return StorageError(
+        f"{path} does not exist in OneLake: {response}. Correct its path, FABRIC_WORKSPACE_ID or FABRIC_LAKEHOUSE_ID."
     )
 
 

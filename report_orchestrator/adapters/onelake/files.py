@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.storage.filedatalake import PathProperties
+from azure.storage.filedatalake import FileSystemClient, PathProperties
 
 from report_orchestrator.adapters.onelake.connection import Connection
 from report_orchestrator.adapters.onelake.errors import DISPLACED, may_have_worked, missing_lakehouse
@@ -28,12 +29,13 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A file or folder of a listing. `path` is relative to the workspace."""
+    """A file or folder of a listing. `path` is relative to the workspace, `size` in bytes."""
 
     path: str
     etag: str
     is_folder: bool
     modified_at: datetime
+    size: int = 0
 
     @property
     def folder(self) -> str:
@@ -169,6 +171,15 @@ class LakeFiles:
             return []
         return [_listed(path) for path in entries]
 
+    def files_below(self, folder: str, most: int) -> list[Listed]:
+        """Return at most so many files below a folder. Raises `ResourceNotFoundError` if it is missing."""
+
+        def listed(lake: FileSystemClient) -> list[PathProperties]:
+            paths = lake.get_paths(folder, recursive=True)
+            return list(islice((path for path in paths if not path.is_directory), most))
+
+        return [_listed(path) for path in self._connection.send_again(listed)]
+
     def remove(self, file: Listed) -> bool:
         """Remove a file unless it was changed or removed since the listing; return True if removed."""
         try:
@@ -218,6 +229,7 @@ def _listed(path: PathProperties) -> Listed:
         path=path.name,
         etag=_bare(path.etag),
         is_folder=path.is_directory,
+        size=path.content_length,
         modified_at=at if at.tzinfo else at.replace(tzinfo=UTC),
     )
 

@@ -18,7 +18,7 @@ from report_orchestrator.adapters.background_thread import with_heartbeat
 from report_orchestrator.adapters.onelake.address import LakeAddress, folder_of, lake_address
 from report_orchestrator.adapters.onelake.appends import append_all, pieces
 from report_orchestrator.adapters.onelake.connection import Connection
-from report_orchestrator.adapters.onelake.errors import translated_errors
+from report_orchestrator.adapters.onelake.errors import READING, translated_errors
 from report_orchestrator.adapters.onelake.files import FileInfo, LakeFiles
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
@@ -57,7 +57,7 @@ class OneLakeStore:
             TransientError, ConfigurationError: as for `write`.
             StorageError: there is no such file, or the lake refused for another reason.
         """
-        with translated_errors(self._settings):
+        with translated_errors(self._settings, READING):
             final = self._address.final(path)
             info = self._files.look(final)
             if info is None:
@@ -94,7 +94,7 @@ class OneLakeStore:
             TransientError, ConfigurationError, StorageError: as for `write`; `StorageError` also if there is no
                 such result.
         """
-        with translated_errors(self._settings):
+        with translated_errors(self._settings, READING):
             final = self._address.final(path)
             info = self._files.look(final)
             if info is None:

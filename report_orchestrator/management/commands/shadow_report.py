@@ -1,7 +1,6 @@
 """`manage.py shadow_report`: compare reports in shadow with the system that runs them."""
 
 import argparse
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from report_orchestrator.domain.payload import Payload
 from report_orchestrator.management.base import OrchestratorCommand, format_local, pluralize
 from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.evidence.job_files import JobFiles
 from report_orchestrator.services.evidence.shadow_comparison import (
     ComparedSpan,
     ComparedTime,
@@ -21,6 +20,7 @@ from report_orchestrator.services.evidence.shadow_comparison import (
     compare_with_recorded_jobs,
     compared_span,
 )
+from report_orchestrator.wiring import LAKE_PREFIX, open_folder
 
 WORDS = {
     Match.BOTH: "both",
@@ -39,6 +39,7 @@ class Command(OrchestratorCommand):
     examples = """examples:
   manage.py shadow_report --days 7
   manage.py shadow_report --days 1 --folder /mnt/old/results    also look for each job's files
+  manage.py shadow_report --folder onelake:Files/old            the same, in the lakehouse
 
 exit status: 0 both systems agree, 1 they differ or no time was compared (or failure), 2 wrong usage"""
 
@@ -46,19 +47,22 @@ exit status: 0 both systems agree, 1 they differ or no time was compared (or fai
         parser.add_argument("--days", type=_days, default=7, help="days to look back; default 7")
         parser.add_argument(
             "--folder",
-            type=Path,
-            help="folder of the other system's files, which have the Fireant job ID in their names; a JSON file with the "
-            "key 'meta' is the payload that it sent",
+            help="folder of the other system's files, here or in the lakehouse (onelake:Files/...). Their names have the "
+            "Fireant job ID behind 'job', or with the report's ID, or as their only number. A JSON file with the key 'meta' "
+            "is the payload that was sent",
         )
         super().add_arguments(parser)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
-        folder: Path | None = options["folder"]
-        if folder is not None and not folder.is_dir():
+        folder: str | None = options["folder"]
+        if folder is not None and not folder.startswith(LAKE_PREFIX) and not Path(folder).is_dir():
             self.usage_error(f"{folder} is not a folder.")
         span = compared_span(since=runtime.clock() - timedelta(days=options["days"]), runtime=runtime)
-        files = {} if folder is None else {"sent": JobFiles(folder).payload_of}
-        compared = compare_with_recorded_jobs(span=span, runtime=runtime, **files)
+        if folder is None:
+            compared = compare_with_recorded_jobs(span=span, runtime=runtime)
+        else:
+            with open_folder(folder) as opened:
+                compared = compare_with_recorded_jobs(span=span, runtime=runtime, sent=JobFiles(opened).payload_of)
         agrees = bool(compared) and all(time.agrees for time in compared)
         if options["format"] == "json":
             self.write_json({"since": span.since, "until": span.until, "agrees": agrees, "times": compared})
@@ -88,34 +92,7 @@ exit status: 0 both systems agree, 1 they differ or no time was compared (or fai
         self.stdout.write(f"{pluralize(len(compared), 'time')} from {since} to {until}: {words}.")
 
 
-_BETWEEN_IDS, _BETWEEN_WORDS = re.compile(r"[^0-9A-Za-z-]+"), re.compile(r"[^0-9A-Za-z]+")
 _NUMBER = re.compile(r"[0-9]{1,4}+(?:\.[0-9]{1,9}+)?+")
-
-
-class JobFiles:
-    """The other system's files by the Fireant job ID within their names."""
-
-    def __init__(self, folder: Path) -> None:
-        self._files: dict[str, list[Path]] = {}
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            for word in {*_BETWEEN_IDS.split(path.name), *_BETWEEN_WORDS.split(path.name)}:
-                self._files.setdefault(word, []).append(path)
-
-    def payload_of(self, job_id: str) -> tuple[Payload | None, str]:
-        """Return the payload that was sent for a job, or None, and a note if the job has no file."""
-        files = self._files.get(job_id, [])
-        if not files:
-            return None, "no file of the job"
-        payloads = (_payload_in(path) for path in files if path.suffix == ".json")
-        return next(filter(None, payloads), None), ""
-
-
-def _payload_in(path: Path) -> Payload | None:
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) and "meta" in content else None
 
 
 def _days(text: str) -> float:

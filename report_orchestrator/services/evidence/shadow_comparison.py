@@ -46,11 +46,11 @@ class ComparedTime:
         return self.match is Match.BOTH and not self.differences
 
 
-SentPayload = Callable[[str], tuple[Payload | None, str]]
+SentPayload = Callable[[RecordedJob], tuple[Payload | None, str]]
 """Return the payload that the other system sent for a job, or None, and a note, such as on a missing file."""
 
 
-def _nothing_kept(_job_id: str) -> tuple[Payload | None, str]:
+def _nothing_kept(_job: RecordedJob) -> tuple[Payload | None, str]:
     return None, ""
 
 
@@ -187,7 +187,7 @@ def _differences(run: ReportRun, job: RecordedJob, sent: SentPayload) -> Iterato
     for name, theirs in (("as_at_date", job.as_at_date), ("fx_date", job.fx_date)):
         if theirs is not None and ours.get(name) != theirs.isoformat():
             yield f"{name}: {ours.get(name)} here, {theirs} there"
-    payload, note = sent(job.fireant_job_id)
+    payload, note = sent(job)
     if note:
         yield note
     if payload is not None:

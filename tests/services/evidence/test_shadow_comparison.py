@@ -132,8 +132,8 @@ def test_payloads_are_compared_where_the_other_system_kept_them(fakes: FakePorts
         "901": {"geos": [], **{name: value for name, value in ours.items() if name not in {"geos", "peril"}}},
     }
 
-    def sent(job_id: str) -> tuple[Payload | None, str]:
-        return kept.get(job_id), "" if job_id in kept else "no file of the job"
+    def sent(job: RecordedJob) -> tuple[Payload | None, str]:
+        return kept.get(job.fireant_job_id), "" if job.fireant_job_id in kept else "no file of the job"
 
     assert [list(time.differences) for time in compare(fakes, sent=sent)] == [
         [],
