@@ -23,6 +23,7 @@ from report_orchestrator.conf import (
     did_you_mean,
     imported,
     load_settings,
+    origin_of,
     with_comments,
 )
 from report_orchestrator.domain.cron import longest_gap
@@ -51,6 +52,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         *_missing_for_tables(settings),
         *_wrong_table_address(settings),
         *_unfit_for_production(settings),
+        *_exposed_to_others(settings),
         *_local_results(settings),
         *_doubled_files_folder(settings),
         *_obsolete_variables(),
@@ -235,10 +237,21 @@ def _unfit_for_production(settings: Settings) -> Iterator[CheckMessage]:
         )
     if not settings.fireant_api_key:
         yield _required("FIREANT_API_KEY", "APP_ENV is 'prod'")
+
+
+def _exposed_to_others(settings: Settings) -> Iterator[CheckMessage]:
+    """Whatever APP_ENV says: it is easily forgotten."""
     address = urlsplit(settings.fireant_api_url)
     if address.scheme == "http" and address.hostname not in LOOPBACK_HOSTS:
-        yield Warning(
-            "FIREANT_API_URL begins with http://, so the key and the reports are sent unencrypted.",
+        kind, number = (Error, "E007") if settings.fireant_api_key else (Warning, "W103")
+        yield kind(
+            "FIREANT_API_URL begins with http://, so the key and the reports would be sent unencrypted.",
             hint="Use https://.",
+            id=f"report_orchestrator.{number}",
+        )
+    elif settings.fireant_api_key and settings.app_env != "prod" and origin_of("FIREANT_API_URL") == "default":
+        yield Warning(
+            f"FIREANT_API_KEY is set, but FIREANT_API_URL is not: the key and the reports go to {SANDBOX_URL}.",
+            hint=f"Set FIREANT_API_URL in the environment or in {SETTING}, also if you mean the local sandbox.",
             id="report_orchestrator.W103",
         )

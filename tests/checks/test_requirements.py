@@ -153,11 +153,23 @@ class TestRequirements:
         assert message == f"{state}, but APP_ENV is 'prod'."
         assert hint.startswith(f"Set {missing} ")
 
-    def test_w103_a_key_in_the_open(self, settings: DjangoSettings) -> None:
-        messages = found(settings, **{**PRODUCTION, "FIREANT_API_URL": "http://fireant.example"})
-        message, hint = only(messages, "W103")
+    @pytest.mark.parametrize("environment", ["dev", "prod"])
+    def test_e007_a_key_in_the_open(self, settings: DjangoSettings, environment: str) -> None:
+        given = {**PRODUCTION, "APP_ENV": environment, "FIREANT_API_URL": "http://fireant.example"}
+        message, hint = only(found(settings, **given), "E007")
         assert message.startswith("FIREANT_API_URL begins with http://")
         assert hint == "Use https://."
+        assert "report_orchestrator.E007" in {each.id for each in run_checks(include_deployment_checks=True)}
+
+    def test_w103_reports_in_the_open(self, settings: DjangoSettings) -> None:
+        given = {"FIREANT_API_URL": "http://fireant.example", "FIREANT_API_KEY": None}
+        message, _hint = only(found(settings, **given), "W103")
+        assert message.startswith("FIREANT_API_URL begins with http://")
+
+    def test_w103_a_key_without_an_address(self, settings: DjangoSettings) -> None:
+        message, hint = only(found(settings, FIREANT_API_URL=None, FIREANT_API_KEY="a-k3y"), "W103")
+        assert message.startswith("FIREANT_API_KEY is set, but FIREANT_API_URL is not")
+        assert "a-k3y" not in message + hint
 
     def test_this_machine_needs_no_encryption(self, settings: DjangoSettings) -> None:
         assert found(settings, **{**PRODUCTION, "FIREANT_API_URL": "http://[::1]:9000"}) == []
@@ -220,7 +232,7 @@ class TestRequirements:
         ],
     )
     def test_w111_a_comment_that_became_part_of_a_text(self, settings: DjangoSettings, name: str, value: str) -> None:
-        message, hint = only(found(settings, **{name: value}), "W111")
+        message, hint = only(found(settings, **{"FIREANT_API_URL": "https://fireant.example", name: value}), "W111")
         assert message.startswith(f"{name} contains a '#' after a space")
         assert "its own line" in hint
         assert "s3cr3t" not in message + hint
