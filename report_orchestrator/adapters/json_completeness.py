@@ -4,6 +4,7 @@ Nothing is parsed. Everything but brackets and quotes is dropped first, then str
 of rows, 6 ms if every other byte is escaped or a bracket.
 """
 
+import re
 from itertools import accumulate
 
 DEEPEST = 100
@@ -94,3 +95,37 @@ class NestingGuard:
         deepest = self._open + opened
         self._open += opened - (len(left) - opened)
         return deepest > DEEPEST
+
+
+class LoneSurrogates:
+    """Detects escaped halves of characters, which parsers replace by other characters."""
+
+    _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)", re.DOTALL)
+    _LONGEST = len(rb"\ud800\udc00")
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def see(self, piece: bytes) -> bool:
+        """Return True if one ended before the last bytes of this piece: those are looked at with the next."""
+        text = self._held + piece
+        self._held = b""
+        if rb"\u" not in text and not text.endswith(b"\\"):
+            return False
+        for escape in self._ESCAPE.finditer(text):
+            if escape.start() > len(text) - self._LONGEST:
+                self._held = text[escape.start() :]
+                return False
+            if escape[1]:
+                return True
+        if self._ends_in_escape(text):
+            self._held = text[-1:]
+        return False
+
+    @staticmethod
+    def _ends_in_escape(text: bytes) -> bool:
+        return bool((len(text) - len(text.rstrip(b"\\"))) % 2)
+
+    def is_last(self) -> bool:
+        """Return True if one ends the document."""
+        return self.see(b" " * self._LONGEST)

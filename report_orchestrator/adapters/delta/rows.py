@@ -5,8 +5,10 @@ The document must have a list `results` of flat objects: text, numbers, booleans
 that a column keeps its type from run to run.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +17,7 @@ import ijson
 import pyarrow as pa
 
 from report_orchestrator.adapters.delta.numbers import InexactError, cast_exactly, digit_columns, in_column
-from report_orchestrator.adapters.json_completeness import DEEPEST, NestingGuard
+from report_orchestrator.adapters.json_completeness import DEEPEST, LoneSurrogates, NestingGuard
 
 STEP = 256 * 1024
 """Bytes parsed at once; each step gives one batch."""
@@ -30,6 +32,8 @@ _QUOTED_VALUES = re.compile(r"['\"{\[].*+", re.DOTALL)
 """A library's message from the first value of a row that it quotes: logs and pages must not show them."""
 LONGEST_ERROR = 2048
 """Characters of a library's message that are searched: it may quote a whole row."""
+
+_HALF_CHARACTER = "it has text that is not valid Unicode, such as half a character (a lone surrogate)"
 
 
 class UnfitError(Exception):
@@ -56,7 +60,7 @@ def shape_of(chunks: Iterable[bytes], known: pa.Schema, taken: Iterable[str]) ->
     for batch in _structs(chunks, digit_columns(known)):
         rows += len(batch)
         for field in batch.type:
-            _add_name(names, field.name, taken)
+            _add_name(names, field.name, taken, known.names)
             _add_type(types, names[field.name], batch.field(field.name), known)
     return Shape(rows=rows, fields=tuple(pa.field(name, kind) for name, kind in types.items()), names=names)
 
@@ -81,12 +85,14 @@ def schema_of(shape: Shape, constants: Mapping[str, pa.Scalar]) -> pa.Schema:
     return pa.schema([*shape.fields, *(pa.field(name, value.type) for name, value in constants.items())])
 
 
-def _add_name(names: dict[str, str], name: str, taken: Iterable[str]) -> None:
+def _add_name(names: dict[str, str], name: str, taken: Iterable[str], known: Iterable[str]) -> None:
+    """Add a new name's column. `taken` are the run's columns, `known` the table's, of which it may be one."""
     if name in names:
         return
     column = _column(name)
+    others = (*names.values(), *taken, *(other for other in known if other != column))
     # Spark does not distinguish names that differ only in case.
-    if column.casefold() in {other.casefold() for other in (*names.values(), *taken)}:
+    if column.casefold() in {other.casefold() for other in others}:
         raise UnfitError(f"the column '{column[:100]}' has the same name as another column")
     if len(names) == MOST_COLUMNS:
         raise UnfitError(f"its rows have more than {MOST_COLUMNS:,} columns")
@@ -188,11 +194,9 @@ def _rows(chunks: Iterable[bytes], *, use_float: bool) -> Iterator[list[Any]]:
     """Yield the items of `results`, one list for each parsed step."""
     parsed: list[Any] = ijson.sendable_list()
     parser = ijson.items_coro(parsed, "results.item", use_float=use_float)
-    top, depth, since = _Top(), NestingGuard(), 0
-    try:
-        for step in _steps(chunks):
-            if depth.is_too_great(step):
-                raise UnfitError(f"it is nested deeper than {DEEPEST} levels")
+    top, since = _Top(), 0
+    with _unfit_json():
+        for step in _checked(_steps(chunks)):
             top.see(step)
             parser.send(step)
             since = 0 if parsed or not top.is_list else since + len(step)
@@ -203,13 +207,37 @@ def _rows(chunks: Iterable[bytes], *, use_float: bool) -> Iterator[list[Any]]:
                 parsed.clear()
         parser.close()
         top.expect_list()
+    if parsed:
+        yield list(parsed)
+
+
+def _checked(steps: Iterable[bytes]) -> Iterator[bytes]:
+    """Refuse, before the parser has it, what it would read in another way or not survive."""
+    depth, surrogates = NestingGuard(), LoneSurrogates()
+    for step in steps:
+        if surrogates.see(step):
+            raise UnfitError(_HALF_CHARACTER)
+        if depth.is_too_great(step):
+            raise UnfitError(f"it is nested deeper than {DEEPEST} levels")
+        yield step
+    if surrogates.is_last():
+        raise UnfitError(_HALF_CHARACTER)
+
+
+@contextmanager
+def _unfit_json() -> Iterator[None]:
+    """Translate the parser's errors."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise UnfitError(_HALF_CHARACTER) from error
+    except ArithmeticError as error:  # an exponent beyond Python's decimals
+        raise UnfitError("it has a number that is too large for any column") from error
     except (ijson.JSONError, SystemError) as error:
         if "overflow" in str(error)[:LONGEST_ERROR]:
             raise UnfitError("it has a number that is too large for any column") from error
         # A number of thousands of digits is a ValueError of Python's, out of which the parser makes a SystemError.
         raise UnfitError(f"it is not valid JSON: {_describe_error(error.__cause__ or error)}") from error
-    if parsed:
-        yield list(parsed)
 
 
 class _Top:
@@ -249,6 +277,21 @@ def _describe_error(error: BaseException) -> str:
 
 
 def _steps(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
+    for chunk in _without_mark(chunks):
         for start in range(0, len(chunk), STEP):
             yield chunk[start : start + STEP]
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Skip the byte order mark that the document may begin with, wherever the chunks are cut."""
+    start: bytes | None = b""
+    for chunk in chunks:
+        if start is None:
+            yield chunk
+            continue
+        start += chunk
+        if len(start) >= len(codecs.BOM_UTF8):
+            yield start.removeprefix(codecs.BOM_UTF8)
+            start = None
+    if start:
+        yield start

@@ -7,33 +7,31 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifier
 """
 
 import queue
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, datetime
+from typing import TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from report_orchestrator.adapters.background_thread import HEARTBEAT_SECONDS, run_in_thread, wait_for, with_heartbeat
-from report_orchestrator.adapters.delta.rows import LONGEST_ERROR, UnfitError, batches, schema_of, shape_of
-from report_orchestrator.adapters.masked_errors import with_masked_causes
-from report_orchestrator.conf import load_settings
+from report_orchestrator.adapters.delta.errors import TableConflictError, plain_errors, without_panic
+from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of
 from report_orchestrator.domain.error_codes import ErrorCode
-from report_orchestrator.exceptions import ConfigurationError, TransientError
+from report_orchestrator.exceptions import TransientError
 from report_orchestrator.ports import AppendResult
 
 READ_AHEAD = 2
 """Batches buffered between the parser and the writer."""
-_FORBIDDEN = re.compile(r"403 Forbidden|lacked the necessary privileges")
-"""The two ways in which delta-rs reports a 403. A 401 is transient: each attempt uses a new token."""
-_DECORATION = re.compile(r"\x1b\[[0-9;]*+m|\u21b3")
-"""Colours and the signs of a tree in delta-rs's messages."""
+MOST_CONFLICTS = 8
+"""Commits of one attempt that other writers may come before."""
 WRITTEN = 1
 """The version of a run's transaction; each run has only one."""
 
+_T = TypeVar("_T")
 StorageOptions = Callable[[], Mapping[str, str]]
 _TYPES: Mapping[type, pa.DataType] = {str: pa.string(), date: pa.date32(), datetime: pa.timestamp("us", tz="UTC")}
 
@@ -60,10 +58,23 @@ class DeltaResults:
             ConfigurationError: the table cannot be reached.
         """
         constants = {name: pa.scalar(value, type=_TYPES[type(value)]) for name, value in columns.items()}
-        table = self._open(heartbeat)
-        if _has(table, run):
-            return AppendResult(location=self._address)
+        for _conflict in range(MOST_CONFLICTS):
+            # At once: a conflict with another of our writers needs no wait, and no retry of the run.
+            with suppress(TableConflictError):
+                return self._append_once(run, constants, read, heartbeat)
+        return self._append_once(run, constants, read, heartbeat)
+
+    def _append_once(
+        self,
+        run: str,
+        constants: Mapping[str, pa.Scalar],
+        read: Callable[[], Iterable[bytes]],
+        heartbeat: Callable[[], None],
+    ) -> AppendResult:
         try:
+            table = self._open(heartbeat)
+            if _has(table, run):
+                return AppendResult(location=self._address)
             return self._append_to(table, run, constants, read, heartbeat)
         except UnfitError as unfit:
             return AppendResult(location=self._address, note=f"Not appended to the table: {unfit}.")
@@ -76,9 +87,12 @@ class DeltaResults:
         read: Callable[[], Iterable[bytes]],
         heartbeat: Callable[[], None],
     ) -> AppendResult:
+        options = self._options()
         shape = shape_of(with_heartbeat(iter(read()), heartbeat), _schema(table), constants)
         if not shape.rows:
             return AppendResult(location=self._address, rows=0)
+        if self._options() != options:
+            table = self._open(heartbeat)  # with the new token, which lasts for the commit
         table = table or self._create(schema_of(shape, constants), heartbeat)
         if _has(table, run):
             return AppendResult(location=self._address)
@@ -111,7 +125,7 @@ class DeltaResults:
             )
 
         try:
-            with _plain_errors(self._address):
+            with plain_errors(self._address):
                 _write_in_background(rows, schema, write, heartbeat)
         except TransientError:
             if not _has(self._open(heartbeat), run):
@@ -119,27 +133,22 @@ class DeltaResults:
 
     def _open(self, heartbeat: Callable[[], None]) -> DeltaTable | None:
         """Open the table in a thread: it reads the whole log since the last checkpoint."""
-        with _plain_errors(self._address):
-            opening = run_in_thread(
-                lambda: DeltaTable(self._address, storage_options=dict(self._options())), "delta-table"
-            )
+        with plain_errors(self._address):
             try:
-                return wait_for(opening, heartbeat)
+                return self._call(lambda: DeltaTable(self._address, storage_options=dict(self._options())), heartbeat)
             except TableNotFoundError:
                 return None
+
+    @staticmethod
+    def _call(work: Callable[[], _T], heartbeat: Callable[[], None]) -> _T:
+        """Call the library in a thread of its own."""
+        return wait_for(run_in_thread(lambda: without_panic(work), "delta-table"), heartbeat)
 
     def _create(self, schema: pa.Schema, heartbeat: Callable[[], None]) -> DeltaTable:
         """Create the table, or open the one that another worker has just created."""
         try:
-            with _plain_errors(self._address):
-                DeltaTable.create(
-                    self._address,
-                    schema,
-                    mode="ignore",
-                    storage_options=dict(self._options()),
-                    # Tried again, it would become the second version of another's table, and replace its columns.
-                    commit_properties=CommitProperties(max_commit_retries=0),
-                )
+            with plain_errors(self._address):
+                self._call(lambda: self._create_missing(schema), heartbeat)
         except TransientError:
             if self._open(heartbeat) is None:
                 raise
@@ -147,6 +156,18 @@ class DeltaResults:
         if table is None:
             raise TransientError(f"The table {self._address} was created but cannot be found.", code=ErrorCode.TABLE)
         return table
+
+    def _create_missing(self, schema: pa.Schema) -> None:
+        DeltaTable.create(
+            self._address,
+            schema,
+            mode="ignore",
+            storage_options=dict(self._options()),
+            # A reader reads all commits since the last checkpoint: 10 keep that near 60 requests.
+            configuration={"delta.checkpointInterval": "10"},
+            # Tried again, it would become the second version of another's table, and replace its columns.
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
 
 
 def _has(table: DeltaTable | None, run: str) -> bool:
@@ -177,7 +198,7 @@ def _write_in_background(
             yield batch
 
     reader = pa.RecordBatchReader.from_batches(schema, arriving())
-    written = run_in_thread(lambda: write(reader), "delta-table")
+    written = run_in_thread(lambda: without_panic(lambda: write(reader)), "delta-table")
     try:
         for batch in rows:
             _hand_over(waiting, batch, written, heartbeat)
@@ -209,40 +230,3 @@ def _hand_over(
         except queue.Full:
             heartbeat()
     return None
-
-
-@contextmanager
-def _plain_errors(address: str) -> Iterator[None]:
-    """Translate the library's errors, whose tracebacks lead to the token in the options."""
-    with with_masked_causes(load_settings()[0]), _translated(address):
-        yield
-
-
-@contextmanager
-def _translated(address: str) -> Iterator[None]:
-    try:
-        yield
-    except CommitFailedError as error:
-        raise TransientError(
-            f"Another writer changed the table {address} at the same time.", code=ErrorCode.TABLE_CONFLICT
-        ) from error
-    except PermissionError as error:
-        raise ConfigurationError(
-            f"No permission to write the table {address}: {_describe_error(error)}. Grant it to the worker, then retry the run."
-        ) from error
-    except (DeltaError, OSError) as error:
-        if _FORBIDDEN.search(str(error)):
-            raise ConfigurationError(
-                f"Access to the table {address} was denied: {_describe_error(error)}. Give the identity that writes "
-                "results a write role in the workspace of FABRIC_WORKSPACE_ID, or set RESULT_TABLES to "
-                "false; then retry the run."
-            ) from error
-        raise TransientError(
-            f"The table {address} cannot be written: {_describe_error(error)}.", code=ErrorCode.TABLE
-        ) from error
-
-
-def _describe_error(error: Exception) -> str:
-    """Return the library's message on one line, without colours and tree characters."""
-    plain = _DECORATION.sub("", str(error)[:LONGEST_ERROR])
-    return " ".join(plain.split())[:300].rstrip(".")
