@@ -1,9 +1,9 @@
 """A panel for the host's own report pages: the report's state, its last runs, and its actions."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -11,8 +11,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.ui.format import STATUS_SIGNS, instant, report_state, run_duration, signed
+from report_orchestrator.admin.ui.links import visible_rows
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.wiring import get_ports
+
+M = TypeVar("M", bound=Model)
 
 RUNS_SHOWN = 5
 PANEL = "admin/report_orchestrator/host_panel.html"
@@ -82,15 +85,21 @@ class ReportRunsMixin(HostAdmin):
         if request is None and not getattr(report, _IS_PERMITTED, False):
             return SafeString("")
         label = get_ports().reports.label
-        schedule = ReportSchedule.objects.filter(report_model=label, report_key=str(report.pk)).first()
+        schedule = self._ours(ReportSchedule, request).filter(report_model=label, report_key=str(report.pk)).first()
         if schedule is None:
             return SafeString("") if request is None else render_to_string(PANEL, {})
         return render_to_string(PANEL, self._panel(request, schedule))
 
+    def _ours(self, model: type[M], request: HttpRequest | None) -> QuerySet[M]:
+        """Return the rows that this site shows to the reader; all where the site or the page does not say."""
+        if request is None or not self.admin_site.is_registered(model):
+            return model._default_manager.all()
+        return visible_rows(self.admin_site, model, request)
+
     def _panel(self, request: HttpRequest | None, schedule: ReportSchedule) -> dict[str, Any]:
         site = self.admin_site
         ours: Any = site._registry.get(ReportSchedule)  # noqa: SLF001 - Django 5.2 has no lookup that does not raise
-        runs = schedule.runs.order_by("-scheduled_for", "-pk")[:RUNS_SHOWN]
+        runs = self._ours(ReportRun, request).filter(schedule=schedule).order_by("-scheduled_for", "-pk")[:RUNS_SHOWN]
         return {
             "schedule": schedule,
             "state": report_state(schedule),

@@ -14,6 +14,7 @@ from report_orchestrator.admin.actions.base import ConfirmedRequest, Question
 from report_orchestrator.admin.actions.confirm import ConfirmingAdmin
 from report_orchestrator.admin.actions.whole import WholeAction
 from report_orchestrator.admin.ui.format import instant, name_of
+from report_orchestrator.admin.ui.links import visible_rows
 from report_orchestrator.admin.ui.phrases import number
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState, SharedState, StateName
 from report_orchestrator.runtime import Runtime
@@ -76,7 +77,8 @@ class RemovalsAdmin(ConfirmingAdmin[ReportChange]):
 
     def _found(self, request: HttpRequest) -> dict[str, Any]:
         mark = _last_discovery()
-        ill = ReportSchedule.objects.filter(state=ScheduleState.QUARANTINED).order_by("name", "pk")
+        visible = visible_rows(self.admin_site, ReportSchedule, request)
+        ill = visible.filter(state=ScheduleState.QUARANTINED).order_by("name", "pk")
         quarantined = list(ill[: SHOWN + 1])
         return {
             "discovered_at": instant(mark.marked_at) if mark.marked_at else "",

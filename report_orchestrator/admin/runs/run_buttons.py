@@ -5,6 +5,7 @@ from functools import partialmethod
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -55,11 +56,10 @@ class RunActions(ConfirmingAdmin[ReportRun]):
         """Return the runs of an address: by `ids`, or by `error_code`, `step` and `ended` as in the list."""
         if "error_code" not in request.GET:
             return super().requested_keys(request)
-        alike = self.get_queryset(request).filter(
-            status__in=sorted(RETRYABLE_BY_PERSON),
-            error_code=request.GET["error_code"],
-            step=request.GET.get("step", ""),
-        )
+        columns = {"error_code": request.GET["error_code"], "step": request.GET.get("step", "")}
+        if any("\x00" in value for value in columns.values()):
+            raise BadRequest("An error code and a step have no NUL.")
+        alike = self.get_queryset(request).filter(status__in=sorted(RETRYABLE_BY_PERSON), **columns)
         if span := LatelyFilter.SPANS.get(request.GET.get("ended", "")):
             alike = alike.filter(ended_at__gte=get_ports().clock() - span)
         return list(alike.order_by("pk").values_list("pk", flat=True)[: AT_MOST + 1])

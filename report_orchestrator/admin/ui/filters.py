@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.ui.links import may_view_runs
+from report_orchestrator.admin.ui.links import may_view_runs, visible_rows
 from report_orchestrator.admin.ui.phrases import error_title, isolated
 from report_orchestrator.admin.ui.request_settings import settings_for
 from report_orchestrator.domain.runs import ENDED, RETRYABLE_BY_PERSON, UNFINISHED, Status
@@ -214,7 +214,7 @@ class ReportFilter(SimpleListFilter):
         chosen = self.value()
         if chosen is None:
             return []
-        report = ReportSchedule.objects.filter(pk=_key(chosen)).first()
+        report = visible_rows(model_admin.admin_site, ReportSchedule, request).filter(pk=_key(chosen)).first()
         # Without a choice Django would drop the filter, and show all reports' rows as if they were this one's.
         return [(chosen, isolated(str(report)) if report else _("no such report"))]
 

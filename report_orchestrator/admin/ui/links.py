@@ -1,14 +1,16 @@
 """Addresses of admin pages in the reader's AdminSite; None for pages that the site lacks."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,28 @@ class Viewer:
         if not (self.may("view_reportschedule") and self.may("pause_reports")):
             return None
         return _reverse(f"admin:report_orchestrator_reportschedule_{action}", self.site_name)
+
+
+def visible_rows(site: AdminSite, model: type[M], request: HttpRequest) -> QuerySet[M]:
+    """Return the rows of one of our models that the site shows to the reader: none without its page or the permission.
+
+    A project may narrow the rows, to those of a tenant for example, by the `get_queryset` of its own ModelAdmin.
+    """
+    ours = _model_admin(site, model)
+    if ours is None or not ours.has_view_permission(request):
+        return model._default_manager.none()
+    rows: QuerySet[M] = ours.get_queryset(request)
+    return rows
+
+
+def is_narrowed(site: AdminSite, model: type[Model], request: HttpRequest) -> bool:
+    """Return True if the site hides rows of one of our models from the reader."""
+    ours = _model_admin(site, model)
+    return ours is not None and bool(ours.get_queryset(request).query.where)
+
+
+def _model_admin(site: AdminSite, model: type[Model]) -> Any:
+    return site._registry.get(model)  # noqa: SLF001 - Django 5.2 has no lookup that does not raise
 
 
 def may_view_runs(request: HttpRequest) -> bool:

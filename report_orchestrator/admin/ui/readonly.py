@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import Model, QuerySet
@@ -24,6 +24,10 @@ from report_orchestrator.admin.ui.links import list_address, page_address
 M = TypeVar("M", bound=Model)
 
 COUNTED_AT_MOST = 10_000
+LONGEST_SEARCH = 200
+"""Characters. A report's name may have more, and any part of it is found."""
+PLAIN_LOOKUPS = frozenset({"exact", "in", "isnull", "id", "pk", "gte", "lt", "lte", "gt", "year", "month", "day"})
+"""Those of Django's own filters."""
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -95,14 +99,26 @@ class ReadOnlyAdmin(ModelAdmin[M]):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Treat a value that a column cannot hold as Django treats other wrong lookups: it shows the list without them.
 
-        Some values fail only when the rows are counted, each in the way of its field and database.
+        Some values fail only when the rows are counted, each in the way of its field and database. A search for thousands of
+        words fails in none of these ways.
         """
+        if len(request.GET.get(SEARCH_VAR, "")) > LONGEST_SEARCH:
+            raise BadRequest(f"The search has more than {LONGEST_SEARCH} characters.")
         try:
             return super().get_changelist_instance(request)
         except (AttributeError, OverflowError, ValueError, DataError) as error:
             if not request.GET:
                 raise
             raise IncorrectLookupParameters(error) from error
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the declared filters only: others, such as a regular expression, may hold a web process for long."""
+        filters: list[Any] = list(self.list_filter if request is None else self.get_list_filter(request))
+        columns = {_parameter_of(each) for each in filters}
+        columns.add(self.date_hierarchy or "")
+        column, *rest = lookup.split("__")
+        is_declared = column in columns and set(rest) <= PLAIN_LOOKUPS
+        return is_declared or column not in {field.name for field in self.opts.get_fields()}
 
     def _refuse_strangers(self, request: HttpRequest) -> None:
         """Check the view permission for our own pages, as Django does only for its own."""
@@ -120,6 +136,17 @@ class ReadOnlyAdmin(ModelAdmin[M]):
     def _address(self, model: type[Model], page: str, *args: Any) -> str:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
         return reverse(name, args=args, current_app=self.admin_site.name)
+
+
+def _parameter_of(list_filter: Any) -> str:
+    """Return the name by which an address names a filter: a field, a field with a class, or a class of its own."""
+    match list_filter:
+        case str():
+            return list_filter
+        case (field, _filter):
+            return str(field)
+        case _:
+            return str(list_filter.parameter_name)
 
 
 def linked(address: str | None, text: object) -> SafeString:
