@@ -1,0 +1,1 @@
+"""Random input for each parser of foreign bytes."""
