@@ -156,7 +156,7 @@ class TestRuns:
         for term in map(str, terms):
             assert [wanted] == listed(viewer, ReportRun, q=term), term
 
-    @pytest.mark.parametrize("term", ["9" * 40, "9" * 5000, "%", "²", "' OR 1=1 --", "nothing of the kind"])
+    @pytest.mark.parametrize("term", ["9" * 40, "9" * 200, "%", "²", "' OR 1=1 --", "nothing of the kind"])
     def test_a_search_for_anything_else_finds_nothing(self, viewer: Client, term: str) -> None:
         make_run()
 
