@@ -3,12 +3,14 @@
 from datetime import timedelta
 from functools import partial
 
-from report_orchestrator.adapters.queue.django_q import send
-from report_orchestrator.models import ReportSchedule, SharedState, StateName
+from report_orchestrator.adapters.queue.django_q import URGENT, send
+from report_orchestrator.adapters.queue.message_slots import free_message_slot
+from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, StateName
 from report_orchestrator.models.shared_state import CLOCK_SLACK, TURN_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.changed import refresh_changed, refresh_changed_if_due
 from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running import worker
 from report_orchestrator.services.running.db_retry import with_db_retry
 from report_orchestrator.services.scheduling.create_runs import Created
@@ -21,19 +23,29 @@ from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.wiring import get_runtime
 
 LONGEST = timedelta(seconds=45)
-"""Longest time in which one task takes more work; the next message continues."""
+"""Longest time in which one tick begins more work."""
+TURN = timedelta(seconds=2)
+"""Longest time in which one message takes more runs: then the host's own tasks have their turn, and the next message
+continues.
+"""
 DECIDE_FOR = timedelta(seconds=20)
 """Longest time in which one tick takes more due reports, as a ticking cluster sends no heartbeats meanwhile. The next tick
 follows at once.
 """
-SLICE = timedelta(seconds=5)
+SLICE = timedelta(seconds=1)
 """Interval at which a busy worker checks for overdue upkeep, whose message may be far behind in the queue."""
+HEARTBEAT = timedelta(seconds=5)
 
 
-def work(run_id: int | None = None) -> int:
-    """Work on the run that the message names, then on other startable runs. Return the number of runs advanced."""
+def work(run_id: int | None = None, kind: str = "") -> int:
+    """Work on the run that the message names, then on other startable runs. Return the number of runs advanced.
+
+    The next message is sent before this turn ends, so that no worker waits for it.
+    """
+    if kind != URGENT:
+        with_db_retry(free_message_slot)
     runtime = get_runtime()
-    until = runtime.clock() + LONGEST
+    until = runtime.clock() + TURN
     moved = 0
     while (now := runtime.clock()) < until:
         advance = partial(worker.run_due, run_id, runtime=runtime, until=min(until, now + SLICE))
@@ -42,9 +54,16 @@ def work(run_id: int | None = None) -> int:
             break
         moved += some
         with_db_retry(heartbeat)
-        upkeep.tick_if_overdue(runtime=runtime, until=until)
+        upkeep.tick_if_overdue(runtime=runtime, until=now + LONGEST)
+        with_db_retry(partial(_request_next_turn, runtime))
         run_id = None
     return moved
+
+
+def _request_next_turn(runtime: Runtime) -> None:
+    now = runtime.clock()
+    left = ReportRun.objects.claimable(now).exclude(step__in=blocked_steps(now, runtime.settings))
+    runtime.queue.notify(list(left.values_list("pk", flat=True)[:1]))
 
 
 def tick() -> None:
@@ -64,7 +83,7 @@ def maintain(runtime: Runtime, *, longest: timedelta) -> None:
 def heartbeat() -> None:
     """Record that a worker is alive, unless one has within a few seconds."""
     now = get_runtime().clock()
-    if not SharedState.objects.filter(name=StateName.WORKER, marked_at__range=(now - SLICE, now)).exists():
+    if not SharedState.objects.filter(name=StateName.WORKER, marked_at__range=(now - HEARTBEAT, now)).exists():
         SharedState.objects.record(StateName.WORKER, now=now)
 
 

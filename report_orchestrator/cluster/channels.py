@@ -151,18 +151,25 @@ class Channel:
 
 
 class TaskChannel(Channel):
-    """Tasks for the workers. Those put into `urgent` overtake all others, and need no room."""
+    """Tasks for the workers. Those put into `urgent` overtake others, and need no room.
+
+    A worker that has taken an urgent one takes another kind next, if one waits: neither kind holds up the other for long.
+    """
+
+    _took_urgent = False  # by this process
 
     def __init__(self, maxsize: int = 0, *, lifted: Flag | None = None) -> None:
         super().__init__(maxsize, lifted=lifted)
         self.urgent = Channel()
 
     def get(self) -> Any:
-        """Wait for a message and return it, an urgent one first; `END` if the channel is closed and empty."""
+        """Wait for a message and return it, urgent ones first and in turn; `END` if the channel is closed and empty."""
         while True:
-            for channel in (self.urgent, self):
+            for is_urgent in (not self._took_urgent, self._took_urgent):
                 with suppress(BlockingIOError):  # none waits, or another worker was faster
-                    return channel.receive(socket.MSG_DONTWAIT)
+                    message = (self.urgent if is_urgent else self).receive(socket.MSG_DONTWAIT)
+                    self._took_urgent = is_urgent
+                    return message
             wait([self.urgent.fileno(), self.fileno()])
 
 

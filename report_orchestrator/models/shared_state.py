@@ -16,11 +16,13 @@ CLOCK_SLACK = timedelta(seconds=5)
 
 TURN_PREFIX = "bell: "
 CLUSTER_PREFIX = "cluster: "
+MESSAGE_PREFIX = "message: "
 
 
 class StateName(StrEnum):
     """The primary keys in use. Turns of ticks are `TURN_PREFIX` and the task's dotted path;
-    clusters that tick report under `CLUSTER_PREFIX` and their id, with `ended` in the detail once they have stopped."""
+    clusters that tick report under `CLUSTER_PREFIX` and their id, with `ended` in the detail once they have stopped;
+    slots of messages that wait in the queue are `MESSAGE_PREFIX` and a number."""
 
     SCHEDULING = "scheduling since"
     CLOCK = "clock"

@@ -92,6 +92,15 @@ def test_an_urgent_task_overtakes_the_others_and_needs_no_room() -> None:
     assert [channel.get(), channel.get()] == ["urgent", "waiting"]
 
 
+def test_urgent_tasks_and_the_others_take_turns() -> None:
+    channel = TaskChannel()
+    for number in range(3):
+        channel.put(f"waiting {number}")
+        channel.urgent.put(f"urgent {number}")
+    kinds = [channel.get().split()[0] for _ in range(6)]
+    assert kinds == ["urgent", "waiting"] * 3
+
+
 def test_a_worker_waits_for_both_kinds_of_tasks() -> None:
     channel, answers = TaskChannel(), Channel()
     with child(echo, channel, answers), child(echo, channel, answers):

@@ -15,14 +15,15 @@ from django_q.models import Schedule, Task
 from django_q.status import Stat
 from django_q.tasks import async_task
 
-from report_orchestrator.adapters.database_clock import database_clock
+from report_orchestrator.adapters.queue.message_slots import claim_message_slots, free_message_slot, reported_workers
 from report_orchestrator.adapters.queue.timestamps import queue_time
-from report_orchestrator.models import ReportRun, SharedState
-from report_orchestrator.models.shared_state import CLUSTER_PREFIX
+from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import QueueSchedule, ScheduleSync
 
 TASKS = "report_orchestrator.tasks."
 WORK = f"{TASKS}work"
+URGENT = "urgent"
+"""Second argument of a message that waits in no slot of the queue, but before it."""
 BATCH = 1000
 
 LONGEST_CRON = 100
@@ -63,9 +64,6 @@ KEYWORDS = repr({"q_options": OPTIONS})
 KEYWORDS_OF_REPORT = repr({"q_options": {key: value for key, value in OPTIONS.items() if key != "save"}})
 """Those of a report's own row, whose history `save_limit` keeps."""
 
-ALIVE_FOR = timedelta(seconds=30)
-"""A cluster that has reported within this time is alive."""
-
 
 class Broker(Protocol):
     """The part of Django-Q's brokers that sending needs."""
@@ -85,7 +83,14 @@ def _message(run_id: int, group: str, broker: Broker | None) -> Callable[[], Non
     """A function rather than a partial: Django logs a failed robust callback by its `__qualname__`."""
 
     def send_message() -> None:
-        send(WORK, run_id, name=f"run {run_id}", group=group, broker=broker)
+        if broker is not None:
+            send(WORK, run_id, URGENT, name=f"run {run_id}", group=group, broker=broker)
+            return
+        try:
+            send(WORK, run_id, name=f"run {run_id}", group=group)
+        except Exception:
+            free_message_slot()
+            raise
 
     return send_message
 
@@ -99,11 +104,18 @@ class DjangoQ:
         self._is_silent = False
 
     def notify(self, run_ids: Sequence[int], *, group: str = "") -> None:
-        """Send one message for each run after the commit. A failing broker costs only speed: the tick finds the runs."""
-        for run_id in run_ids:
-            transaction.on_commit(
-                _message(run_id, group, self._broker), using=router.db_for_write(ReportRun), robust=True
-            )
+        """Send messages for the runs after the commit, as far as slots are free. A message lets its worker take all runs that
+        may start, so more would only hold up the host's tasks. A failing broker costs only speed: the tick finds the runs.
+        """
+        alias = router.db_for_write(ReportRun)
+
+        def send_messages() -> None:
+            most = claim_message_slots(len(run_ids)) if self._broker is None else len(run_ids)
+            for run_id in run_ids[:most]:
+                transaction.on_commit(_message(run_id, group, self._broker), using=alias, robust=True)
+
+        if run_ids:
+            transaction.on_commit(send_messages, using=alias, robust=True)
 
     def sync_schedules(
         self, wanted: Iterable[QueueSchedule], *, only: Collection[tuple[int | str, ...]] | None = None
@@ -132,7 +144,7 @@ class DjangoQ:
         a success.
         """
         try:
-            alive = _reported_workers() or sum(len(stat.workers) for stat in Stat.get_all())
+            alive = reported_workers() or sum(len(stat.workers) for stat in Stat.get_all())
         except Exception as error:  # noqa: BLE001 - each broker and cache has errors of its own, without a common root
             if not self._is_silent:
                 # Its name alone: the text may quote an address with its password.
@@ -159,12 +171,6 @@ class DjangoQ:
 def _schedules() -> QuerySet[Schedule]:
     """Return the rows where they are written: a replica may lack those that were just changed."""
     return QuerySet(Schedule, using=router.db_for_write(Schedule))
-
-
-def _reported_workers() -> int:
-    lately = database_clock() - ALIVE_FOR
-    clusters = SharedState.objects.filter(name__startswith=CLUSTER_PREFIX, marked_at__gte=lately)
-    return sum(int(detail.get("workers", 0)) for detail in clusters.values_list("detail", flat=True))
 
 
 def _columns(wanted: QueueSchedule) -> tuple[object, ...]:

@@ -35,7 +35,11 @@ def run_due(run_id: int | None, *, runtime: Runtime, until: datetime) -> int:
     while (now := runtime.clock()) < until:
         claimable = ReportRun.objects.claimable(now).exclude(step__in=blocked_steps(now, runtime.settings))
         candidates = list(claimable.values_list("pk", "version")[:CANDIDATES])
-        claimed = sum(advance(pk, runtime=runtime, in_worker=True, version=version) for pk, version in candidates)
+        claimed = 0
+        for pk, version in candidates:
+            if runtime.clock() >= until:
+                break
+            claimed += advance(pk, runtime=runtime, in_worker=True, version=version)
         if not claimed:
             break
         advanced += claimed

@@ -26,7 +26,7 @@ class RacingConfig(AppConfig):
         def ahead(clock: DatabaseClock) -> datetime:
             return began + (steady(clock) - began) * speed
 
-        def leave_alone(run_id: int | None = None) -> int:
+        def leave_alone(run_id: int | None = None, kind: str = "") -> int:
             """Do nothing: the race is about opening runs, not about running them."""
             return 0
 
