@@ -13,6 +13,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running import worker
 from report_orchestrator.services.running.db_retry import with_db_retry
+from report_orchestrator.services.running.progress import record_progress
 from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.evaluations import is_recorded, record_evaluation
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
@@ -34,7 +35,6 @@ follows at once.
 """
 SLICE = timedelta(seconds=1)
 """Interval at which a busy worker checks for overdue upkeep, whose message may be far behind in the queue."""
-HEARTBEAT = timedelta(seconds=5)
 
 
 def work(run_id: int | None = None, kind: str = "") -> int:
@@ -53,7 +53,7 @@ def work(run_id: int | None = None, kind: str = "") -> int:
         if not some:
             break
         moved += some
-        with_db_retry(heartbeat)
+        with_db_retry(partial(record_progress, StateName.WORKER, StateName.RUNS_ADVANCED, now=runtime.clock()))
         upkeep.tick_if_overdue(runtime=runtime, until=now + LONGEST)
         with_db_retry(partial(_request_next_turn, runtime))
         run_id = None
@@ -82,9 +82,7 @@ def maintain(runtime: Runtime, *, longest: timedelta) -> None:
 
 def heartbeat() -> None:
     """Record that a worker is alive, unless one has within a few seconds."""
-    now = get_runtime().clock()
-    if not SharedState.objects.filter(name=StateName.WORKER, marked_at__range=(now - HEARTBEAT, now)).exists():
-        SharedState.objects.record(StateName.WORKER, now=now)
+    record_progress(StateName.WORKER, now=get_runtime().clock())
 
 
 def cron_sensor() -> int:
@@ -112,6 +110,7 @@ def _open_due_runs(runtime: Runtime, task: str) -> Created:
     created = open_due_runs(runtime=runtime, until=runtime.clock() + DECIDE_FOR)
     record_evaluation(created, now=runtime.clock(), settings=runtime.settings)
     if not created.is_complete:
+        record_progress(StateName.TIMES_DECIDED, now=runtime.clock())
         now, dotted = runtime.clock(), f"{TASKS}.{task}"
         if not SharedState.objects.filter(name=TURN_PREFIX + dotted).update(due_at=now):
             send(dotted, name=task)

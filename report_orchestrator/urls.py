@@ -2,10 +2,15 @@
 
 from django.urls import path
 
-from report_orchestrator.views import health
+from report_orchestrator.views import health, live
 
 app_name = "report_orchestrator"
 urlpatterns = [
     path("health/", health, name="health"),
-    path("health", health),  # a probe without the slash gets an answer, not a redirect
+    path("health/live/", live, name="live"),
+    path("health/ready/", health, name="ready"),
+    # A probe without the slash gets an answer, not a redirect.
+    path("health", health),
+    path("health/live", live),
+    path("health/ready", health),
 ]

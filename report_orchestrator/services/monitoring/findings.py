@@ -13,6 +13,8 @@ from report_orchestrator.services.scheduling.clock_leaps import UNVERIFIED_FOR, 
 NOTABLE_FOR = timedelta(days=7)
 """How long a leap of the clock that was undone is mentioned."""
 
+LIVENESS = frozenset({"worker", "scheduler", "runs", "leases"})
+
 NO_CLUSTER = "No qcluster is running: start manage.py qcluster."
 
 
@@ -26,6 +28,11 @@ class Finding:
     hint: str = ""
 
 
+def check_liveness(*, runtime: Runtime) -> list[Finding]:
+    """Return the findings that a restart of the cluster would mend."""
+    return [finding for finding in check_health(runtime=runtime) if finding.name in LIVENESS]
+
+
 def check_health(*, runtime: Runtime) -> list[Finding]:
     """Read a snapshot and return its findings; the product is healthy if all are well."""
     snapshot = read_snapshot(runtime.clock(), runtime.configured, report_model=runtime.reports.label)
@@ -35,9 +42,10 @@ def check_health(*, runtime: Runtime) -> list[Finding]:
         hint = "Restart qcluster. Its scheduler runs no ticks."
         findings.append(_heartbeat("scheduler", snapshot.scheduler, now, hint))
     hint = "Runs are ready but no worker is picking them up. Check qcluster's log, or start more workers."
-    findings.append(_overdue("runs", snapshot.startable_since, now, OVERDUE_AFTER, hint))
+    late_runs = _overdue("runs", snapshot.startable_since, now, OVERDUE_AFTER, hint)
+    findings.append(_unless_stalled(late_runs, snapshot.overdue_since is not None))
     hint = "Workers were lost and their runs were not taken over. Restart qcluster."
-    findings.append(_overdue("leases", leases, now, OVERDUE_AFTER, hint))
+    findings.append(_unless_stalled(_overdue("leases", leases, now, OVERDUE_AFTER, hint), not snapshot.runs_advance))
     return [*findings, _schedules(snapshot), _fireant(snapshot.circuit, now)]
 
 
@@ -73,6 +81,7 @@ def _schedules(snapshot: Snapshot) -> Finding:
         if settings.scheduling_approach != "schedule":
             allowed += settings.cron_sensor_interval
         finding = _overdue("schedules", since, snapshot.now, allowed, hint)
+        finding = _unless_stalled(finding, not snapshot.due_times_advance)
     return finding if snapshot.clock is None else _with_clock(finding, snapshot.clock, snapshot)
 
 
@@ -114,6 +123,13 @@ def _overdue(name: str, since: datetime | None, now: datetime, allowed: timedelt
     well = age <= allowed
     detail = f"the oldest is {age.total_seconds():.0f} s late" if age else "nothing overdue"
     return Finding(name=name, well=well, detail=detail, hint="" if well else hint)
+
+
+def _unless_stalled(finding: Finding, is_stalled: bool) -> Finding:
+    """Let a finding be well while others of its kind go on: a restart would only delay them."""
+    if finding.well or is_stalled:
+        return finding
+    return replace(finding, well=True, hint="Work goes on. If it stays late, start more workers.")
 
 
 def _fireant(circuit: Circuit, now: datetime) -> Finding:

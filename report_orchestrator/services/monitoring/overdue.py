@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Min
+from django.db.models import Min, Q
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status, Step
@@ -108,15 +108,44 @@ def decision_due_at(due_at: datetime, settings: Settings, switch: Switch | None 
     return since
 
 
-def oldest_startable_at(now: datetime, settings: Settings, circuit: Circuit) -> datetime | None:
-    """Return when the oldest run that needs only a worker became, or becomes, ready; None where there is none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Startable:
+    """When the oldest run due for a poll, and the oldest other one that needs only a worker, became ready; None for none."""
+
+    poll: datetime | None = None
+    other: datetime | None = None
+
+    @property
+    def oldest(self) -> datetime | None:
+        return _earliest(self.poll, self.other)
+
+    def stalled(self, now: datetime, states: SharedStates) -> datetime | None:
+        """Return the oldest of a kind of which none moved within `OVERDUE_AFTER`."""
+        polls_move, others_move = (
+            has_moved(now, states, name) for name in (StateName.POLLS_DONE, StateName.RUNS_ADVANCED)
+        )
+        return _earliest(None if polls_move else self.poll, None if others_move else self.other)
+
+
+def _earliest(*instants: datetime | None) -> datetime | None:
+    return min((instant for instant in instants if instant is not None), default=None)
+
+
+def has_moved(now: datetime, states: SharedStates, name: StateName) -> bool:
+    """True if this kind of work went on within `OVERDUE_AFTER`: what is late then only waits its turn."""
+    moved_at = marked_at(states, name)
+    return moved_at is not None and -CLOCK_SLACK <= now - moved_at <= OVERDUE_AFTER
+
+
+def oldest_startable(now: datetime, settings: Settings, circuit: Circuit) -> Startable:
+    """Return when the oldest runs that need only a worker became, or become, ready.
 
     Runs queued behind another run of their report, for a slot under the limits, or for Fireant to recover wait on purpose.
     """
     free = ReportRun.objects.unfinished().exclude(status=Status.RUNNING)
     ready = free.exclude(step__in=_blocked_steps(now, settings, circuit)).out_of_line()
-    oldest: datetime | None = ready.aggregate(at=Min("wake_at"))["at"]
-    return oldest
+    polled = Q(status=Status.DEFERRED)
+    return Startable(**ready.aggregate(poll=Min("wake_at", filter=polled), other=Min("wake_at", filter=~polled)))
 
 
 def _blocked_steps(now: datetime, settings: Settings, circuit: Circuit) -> list[Step]:

@@ -13,9 +13,11 @@ from report_orchestrator.services.monitoring.overdue import (
     OVERDUE_AFTER,
     Heartbeat,
     SharedStates,
+    Startable,
+    has_moved,
     has_own_scheduler,
     marked_at,
-    oldest_startable_at,
+    oldest_startable,
     scheduler_heartbeat,
     worker_heartbeat,
 )
@@ -49,8 +51,10 @@ class Pause:
 class Snapshot:
     """The state at `now`, under the effective settings. Instants are aware UTC, and None where there is none.
 
-    `startable_since` is the time at which the oldest run that needs only a worker became ready. `switch` is the last change
-    of approach. `waits_for_clock` counts the reports that wait until a clock that was set back has caught up.
+    `startable_since` is the time at which the oldest run that needs only a worker became ready, `stalled_since` that of
+    the runs of a kind of which none moved lately. `runs_advance` and `due_times_advance` say whether workers and
+    scheduler work through a backlog. `switch` is the last change of approach. `waits_for_clock` counts the reports that
+    wait until a clock that was set back has caught up.
     """
 
     now: datetime
@@ -58,6 +62,9 @@ class Snapshot:
     schedule_counts: Sequence[ScheduleCount]
     unfinished_runs: UnfinishedRuns
     startable_since: datetime | None
+    stalled_since: datetime | None
+    runs_advance: bool
+    due_times_advance: bool
     workers: Heartbeat
     scheduler: Heartbeat
     has_own_scheduler: bool
@@ -84,12 +91,12 @@ class Snapshot:
     @property
     def overdue_since(self) -> datetime | None:
         """The time since which a run is ready that no worker has picked up; None if none is overdue."""
-        return self._if_overdue(self.startable_since)
+        return self._if_overdue(self.stalled_since)
 
     @property
     def lease_expired_since(self) -> datetime | None:
         """The end of the first lease whose worker was lost and whose run no other worker took over."""
-        return self._if_overdue(self.unfinished_runs.earliest_lease_end)
+        return None if self.runs_advance else self._if_overdue(self.unfinished_runs.earliest_lease_end)
 
     def _if_overdue(self, instant: datetime | None) -> datetime | None:
         return instant if instant is not None and self.now - instant > OVERDUE_AFTER else None
@@ -109,6 +116,7 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
     settings = effective_settings(settings, states=states)
     circuit, unfinished_runs = Circuit.from_state(states.get(StateName.CIRCUIT)), read_unfinished_runs()
     has_woken = unfinished_runs.earliest_wake is not None and unfinished_runs.earliest_wake <= now
+    startable = oldest_startable(now, settings, circuit) if has_woken else Startable()
     discovery = states.get(StateName.DISCOVERY)
     clock = ClockHistory.from_state(states.get(StateName.CLOCK))
     ahead = ReportSchedule.objects.filter(report_model=report_model, next_run_at__isnull=False, decided_until__gt=now)
@@ -126,7 +134,10 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
         settings=settings,
         schedule_counts=[ScheduleCount(ScheduleState(state), *values) for state, *values in counts],
         unfinished_runs=unfinished_runs,
-        startable_since=oldest_startable_at(now, settings, circuit) if has_woken else None,
+        startable_since=startable.oldest,
+        stalled_since=startable.stalled(now, states),
+        runs_advance=has_moved(now, states, StateName.RUNS_ADVANCED),
+        due_times_advance=has_moved(now, states, StateName.TIMES_DECIDED),
         workers=worker_heartbeat(states),
         scheduler=scheduler_heartbeat(states, settings),
         has_own_scheduler=has_own_scheduler(states),

@@ -13,9 +13,10 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.exceptions import LeaseLostError
-from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.models import ReportRun, RunStep, StateName
 from report_orchestrator.ports import Clock
 from report_orchestrator.services.events import database_alias, emit_run_event
+from report_orchestrator.services.running.progress import record_progress
 
 CHECK_EVERY = timedelta(seconds=3)
 """A long step checks this often that the lease is still its own: a person may have canceled the run."""
@@ -61,6 +62,8 @@ class Lease:
         else:
             return
         self.checked_at = now
+        if self.in_worker:
+            record_progress(StateName.WORKER, StateName.RUNS_ADVANCED, now=now)
 
 
 def release(lease: Lease) -> None:

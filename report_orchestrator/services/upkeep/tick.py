@@ -8,6 +8,7 @@ from report_orchestrator.models.shared_state import CLOCK_SLACK
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running.poller import poll_due
+from report_orchestrator.services.running.progress import record_progress
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock, is_verified
 from report_orchestrator.services.scheduling.due_times import longest_delay
 from report_orchestrator.services.scheduling.open_due_runs import NOTIFIED_AT_ONCE, open_due_runs
@@ -96,8 +97,12 @@ def poll_exclusively(*, runtime: Runtime, until: datetime) -> int:
             renewed_at = runtime.clock()
             SharedState.objects.filter(name=StateName.POLLER).update(due_at=renewed_at + runtime.settings.lease)
             SharedState.objects.record(StateName.TICK, now=renewed_at)
+            record_progress(StateName.POLLS_DONE, now=renewed_at)
 
     try:
-        return poll_due(runtime=runtime, until=until, before_batch=renew)
+        polls = poll_due(runtime=runtime, until=until, before_batch=renew)
+        if polls:
+            record_progress(StateName.POLLS_DONE, now=runtime.clock())
+        return polls
     finally:
         SharedState.objects.filter(name=StateName.POLLER).update(due_at=runtime.clock())

@@ -6,25 +6,29 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 from pytest_django import Settings as DjangoSettings
 
+from report_orchestrator import tasks
 from report_orchestrator.conf import Settings
 from report_orchestrator.models import ReportRun, ReportSchedule, RunStep, SharedState
+from report_orchestrator.ports import JobState
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.monitoring.findings import Finding, check_health
 from report_orchestrator.services.monitoring.forecast import read_forecast
 from report_orchestrator.services.monitoring.snapshot import read_snapshot
 from report_orchestrator.services.monitoring.status import read_status_summary
 from report_orchestrator.services.reports.conditions import late
+from report_orchestrator.services.running.lease import Lease
 from report_orchestrator.services.scheduling.pausing import pause_all
 from report_orchestrator.services.scheduling.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep.tick import tick
 from report_orchestrator.testing import FakePorts, geo_report
+from tests.support.commands import manage
 from tests.support.run_factory import NewRun
 from tests.support.settings_factory import SettingsFactory
 
@@ -49,6 +53,12 @@ def ticked(fakes: FakePorts) -> None:
     now = fakes.clock.now
     SharedState.objects.claim_turn("bell: report_orchestrator.tasks.tick", now=now, until=now)
     tick(runtime=fakes.runtime(SETTINGS), until=now)
+
+
+def ticked_only(fakes: FakePorts) -> None:
+    """Record a tick that does nothing."""
+    for name in ("tick", "bell: report_orchestrator.tasks.tick"):
+        SharedState.objects.record(name, now=fakes.clock.now)
 
 
 def test_a_product_that_never_ran_is_not_healthy(fakes: FakePorts) -> None:
@@ -136,6 +146,71 @@ def test_runs_that_no_worker_takes_are_reported(new_run: NewRun, fakes: FakePort
     assert red(fakes) == {"runs"}
 
 
+@pytest.mark.parametrize("name", ["progress: runs", "progress: polls"])
+def test_a_backlog_that_moves_is_healthy_and_one_that_stands_is_not(
+    new_run: NewRun, fakes: FakePorts, name: str
+) -> None:
+    run = new_run()
+    if name.endswith("polls"):
+        run.write(status="deferred", step="job_completion_status", wake_at=fakes.clock.now)
+    SharedState.objects.record(name, now=fakes.clock.advance(seconds=65))
+    ticked_only(fakes)
+    assert red(fakes) == set()
+    fakes.clock.advance(seconds=61)
+    ticked_only(fakes)
+    assert red(fakes) == {"runs"}
+
+
+def test_polls_that_go_on_do_not_hide_runs_that_nobody_takes(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run()
+    now = fakes.clock.advance(seconds=65)
+    ticked_only(fakes)
+    SharedState.objects.record("progress: polls", now=now)
+    assert red(fakes) == {"runs"}
+
+
+def test_leases_of_lost_workers_wait_their_turn_while_runs_move(new_run: NewRun, fakes: FakePorts) -> None:
+    new_run().write(status="running", worker="gone", wake_at=fakes.clock.now)
+    now = fakes.clock.advance(seconds=61)
+    ticked_only(fakes)
+    assert red(fakes) == {"leases"}
+    SharedState.objects.record("progress: runs", now=now)
+    assert red(fakes) == set()
+
+
+def test_due_reports_wait_their_turn_while_others_are_decided(new_run: NewRun, fakes: FakePorts) -> None:
+    ReportSchedule.objects.filter(report_key="1").update(next_run_at=fakes.clock.now)
+    new_run().write(status="canceled", wake_at=None, ended_at=fakes.clock.now)
+    now = fakes.clock.advance(minutes=3)
+    ticked_only(fakes)
+    SharedState.objects.record("progress: due times", now=now)
+    assert red(fakes) == set()
+
+
+def test_a_worker_and_the_poller_record_their_progress(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "get_runtime", fakes.runtime)
+    fakes.fireant.answer("101", JobState.RUNNING, JobState.RUNNING)
+    new_run()
+    tasks.work()
+    assert SharedState.objects.get(name="progress: runs").marked_at == fakes.clock.now
+    now = fakes.clock.advance(minutes=5)
+    tick(runtime=fakes.runtime(SETTINGS), until=now + timedelta(seconds=5))
+    assert SharedState.objects.get(name="progress: polls").marked_at == now
+
+
+def test_a_long_download_is_a_heartbeat(new_run: NewRun, fakes: FakePorts) -> None:
+    run = new_run()
+    run.write(status="running", worker="me", wake_at=fakes.clock() + SETTINGS.lease)
+    attempt = RunStep.objects.create(run=run, step="results_storage", attempt=1, started_at=fakes.clock())
+    lease = Lease(run=run, attempt=attempt, settings=SETTINGS, clock=fakes.clock, in_worker=True)
+    now = fakes.clock.advance(minutes=1)
+    lease.renew()
+    for name in ("worker", "progress: runs"):
+        assert SharedState.objects.get(name=name).marked_at == now
+
+
 def test_runs_that_wait_for_a_slot_are_not_overdue(new_run: NewRun, fakes: FakePorts) -> None:
     new_run()
     SharedState.objects.create(name="circuit: fireant", due_at=fakes.clock.now.replace(year=2099))
@@ -189,6 +264,52 @@ def test_the_health_page_opens_no_transaction_of_its_own(client: Client, monkeyp
     with CaptureQueriesContext(connection) as queries:
         client.get("/orchestrator/health/")
     assert [query["sql"] for query in queries if query["sql"].startswith(("BEGIN", "SAVEPOINT"))] == []
+
+
+@pytest.mark.parametrize("path", ["health/", "health/live/", "health/ready/", "health", "health/live", "health/ready"])
+@pytest.mark.django_db(transaction=True, databases=["default", "reports"])
+def test_a_database_that_cannot_be_used_is_no_error_page(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise OperationalError("connection refused")
+
+    for alias in connections:
+        monkeypatch.setitem(connections[alias].settings_dict, "ATOMIC_REQUESTS", True)
+        for name in ("cursor", "set_autocommit", "get_autocommit"):
+            monkeypatch.setattr(connections[alias], name, refuse)
+    client.raise_request_exception = False
+    response = client.get(f"/orchestrator/{path}")
+    assert (response.status_code, response["Content-Type"]) == (200 if "live" in path else 503, "application/json")
+    assert response.json()["error"] == "OperationalError: see the log of the web process"
+
+
+@pytest.mark.parametrize("path", ["health/", "health/live/"])
+def test_an_unexpected_error_is_503(client: Client, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    def fail() -> None:
+        raise ValueError("password=secret")
+
+    monkeypatch.setattr("report_orchestrator.views.get_runtime", fail)
+    response = client.get(f"/orchestrator/{path}")
+    assert (response.status_code, "secret" in response.content.decode()) == (503, False)
+
+
+@pytest.mark.django_db(databases=["default", "reports"])
+def test_liveness_leaves_out_what_no_restart_mends(client: Client) -> None:
+    for name in ("tick", "bell: report_orchestrator.tasks.tick"):
+        SharedState.objects.record(name, now=datetime.now(UTC))
+    names = [finding["name"] for finding in client.get("/orchestrator/health/live/").json()["findings"]]
+    assert names == ["worker", "scheduler", "runs", "leases"]
+    assert manage("orchestrator_health", "--liveness").status == 0
+
+
+def test_liveness_does_not_fail_for_a_database_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_options: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("report_orchestrator.management.commands.orchestrator_health.check_liveness", refuse)
+    answer = manage("orchestrator_health", "--liveness")
+    assert (answer.status, "no restart" in answer.err) == (0, True)
 
 
 @pytest.mark.parametrize(("silence", "active"), [(1, True), (41, False)])
