@@ -1,4 +1,4 @@
-"""Name the Delta table of the results, and refuse paths that delta-rs would look for elsewhere."""
+"""Name the Delta table of the results, and refuse paths that delta-rs resolves to other folders."""
 
 import re
 import uuid
@@ -9,7 +9,7 @@ from report_orchestrator.domain.paths import is_plain
 from report_orchestrator.exceptions import ConfigurationError
 
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
-"""What delta-rs decodes, though it stands in a path: it creates a table in `50%20x` and looks for it in `50 x`."""
+"""A percent-encoded character, which delta-rs decodes in paths too: it creates a table in `50%20x` and searches `50 x` for it."""
 _FOREIGN = re.compile(r"[\x00-\x1f\x7f\[\]\\^|]")
 """Characters of a local path with which delta-rs fails, some by a panic."""
 _AREAS = frozenset({"files", "tables"})

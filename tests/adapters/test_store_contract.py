@@ -35,8 +35,8 @@ from tests.support.store_kinds import (
     RESULTS,
     Shelf,
     fake_shelf,
-    live_shelf,
     local_shelf,
+    real_shelf,
     refuse_links,
     sandbox_shelf,
 )
@@ -55,8 +55,8 @@ def running() -> Iterator[OneLakeSandbox]:
 
 
 OURS = ["fake", "folder", "folder without links", "onelake"]
-LIVE = pytest.param(
-    "live",
+REAL = pytest.param(
+    "real",
     marks=[
         pytest.mark.integration,
         pytest.mark.skipif(
@@ -71,8 +71,8 @@ def shelf_of(request: pytest.FixtureRequest) -> Iterator[Shelf]:
     match request.param:
         case "fake":
             yield fake_shelf()
-        case "live":
-            yield live_shelf(opened)
+        case "real":
+            yield real_shelf(opened)
         case "onelake":
             yield sandbox_shelf(request.getfixturevalue("running"), opened)
         case kind:
@@ -83,7 +83,7 @@ def shelf_of(request: pytest.FixtureRequest) -> Iterator[Shelf]:
         store.close()
 
 
-@pytest.fixture(params=[*OURS, LIVE])
+@pytest.fixture(params=[*OURS, REAL])
 def shelf(request: pytest.FixtureRequest) -> Iterator[Shelf]:
     yield from shelf_of(request)
 

@@ -90,7 +90,7 @@ def sandbox_shelf(sandbox: OneLakeSandbox, opened: list[OneLakeStore]) -> Shelf:
     )
 
 
-def live_shelf(opened: list[OneLakeStore]) -> Shelf:
+def real_shelf(opened: list[OneLakeStore]) -> Shelf:
     """Yield a new folder in the real lake. Outside it, only the writes of `PATH` are checked."""
     results = f"_report_orchestrator_contract/{uuid.uuid4()}"
     settings = settings_with({"FABRIC_RESULTS_PATH": results}, ENVIRONMENT)

@@ -168,7 +168,7 @@ class Local(Ready):
         return [(job.kind, job.payload, str(job.idempotency_key)) for job in self.sandbox.jobs]
 
 
-class Live:
+class RealFireant:
     """The real client over the real Fireant."""
 
     def __init__(self, client: FireantClient) -> None:
@@ -188,8 +188,8 @@ class Live:
             time.sleep(5)
 
 
-LIVE = pytest.param(
-    "live",
+REAL = pytest.param(
+    "real",
     marks=[
         pytest.mark.integration,
         pytest.mark.skipif(
@@ -200,16 +200,16 @@ LIVE = pytest.param(
 )
 
 
-@pytest.fixture(params=["fake", "local", LIVE])
+@pytest.fixture(params=["fake", "local", REAL])
 def plain(request: pytest.FixtureRequest) -> Iterator[Plain]:
     """Any kind, the real one included."""
-    if request.param != "live":
+    if request.param != "real":
         yield from side_of(request.param)
         return
     settings, problems = parse_settings({}, ENVIRONMENT)
     assert problems == []
     client = FireantClient(settings)
-    yield Live(client)
+    yield RealFireant(client)
     client.close()
 
 
