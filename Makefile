@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick floors versions screenshots chromium pgbouncer bench soak format clean
+.PHONY: help demo serve test quick floors versions screenshots chromium pgbouncer bench soak fuzz format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -53,6 +53,9 @@ soak: $(STAMP) ## ten minutes of random kills, also with cut connections on Post
 	@$(BIN)/python -m tests.faults.soak --minutes 5 --on postgres $(if $(SEED),--seed $(SEED))
 	@SCHEDULE_SEEDS=$(or $(SEED),$$(shuf -i 10-999999 -n 1))+100 $(BIN)/python -m pytest -q -n 2 tests/services/scheduling/test_schedule_model.py
 	@$(BIN)/python -m pytest -q -n 2 tests/services/scheduling/test_planted_faults.py
+
+fuzz: $(STAMP) ## random input for each parser of foreign bytes; an hour, or MINUTES=…
+	@FUZZ_SECONDS=$$(($(or $(MINUTES),60) * 60 / 4)) $(BIN)/python -m pytest -q -n 2 tests/fuzz
 
 format: $(STAMP) ## format the code and fix lint
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

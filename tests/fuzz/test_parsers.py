@@ -1,22 +1,35 @@
-"""No foreign text makes a parser raise anything but its own error. `FUZZ_EXAMPLES` sets the number of examples."""
+"""No foreign text makes a parser raise anything but its own error.
+
+`FUZZ_SECONDS` tries new texts for each parser for so long; those that fail are kept in `var/fuzz` and tried first.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import time
+import zlib
 from collections.abc import Callable
+from datetime import timedelta
 
 import pyarrow as pa
 import pytest
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from report_orchestrator.adapters.delta.rows import UnfitError, batches, shape_of
-from report_orchestrator.adapters.fireant.responses import Response, job_id_in
+from report_orchestrator.adapters.fireant.responses import Response, _unpacked_if, job_id_in
+from report_orchestrator.adapters.json_completeness import NestingGuard
+from report_orchestrator.adapters.onelake.bodies import _code_in, _document
 from report_orchestrator.conf import SPECS, parse_settings
 from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.exceptions import InvalidCronError
 from report_orchestrator.masking import masked
+from tests.demo.environment import ROOT
 
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 SECRET = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk0"
 KNOWN = [pa.schema([]), *(pa.schema([("a", kind)]) for kind in (pa.int8(), pa.float32(), pa.decimal128(5, 2)))]
 WORDS = rb'''{ } [ ] : , "results" "a" "A" 1 -0 1e400 1e-400 1e99999999999999 null true NaN 0.1 " \ "\ud800" "\u0000"'''
@@ -37,8 +50,31 @@ def result(body: bytes) -> None:
         assert sum(len(batch) for batch in appended) == shape.rows
 
 
-def status_answer(body: bytes) -> None:
-    job_id_in(Response(status=200, headers={}, body=body))
+def answer(body: bytes) -> None:
+    response = Response(status=200, headers={"Retry-After": body[:20].decode("latin-1")}, body=body)
+    job_id_in(response)
+    assert isinstance(response.is_page, bool)
+    assert isinstance(response.retry_after, timedelta | None)
+    try:
+        json.dumps(response.json())
+    except (ValueError, RecursionError):
+        return
+
+
+def packed_body(body: bytes) -> None:
+    for content in (body, zlib.compress(body)[: len(body)], zlib.compress(body, wbits=31) + body):
+        for encoding in ("gzip", "deflate"):
+            try:
+                unpacked = b"".join(_unpacked_if(encoding, iter([content[:1], content[1:]])))
+            except requests.RequestException:
+                continue
+            assert NestingGuard().is_too_great(unpacked) in {True, False}
+
+
+def answer_of_the_lake(body: bytes) -> None:
+    text = body.decode("utf-8", errors="replace")
+    assert isinstance(_document(text), dict)
+    assert len(_code_in(text)) <= 80
 
 
 def cron(text: str) -> None:
@@ -60,18 +96,23 @@ def masking(text: str) -> None:
     ("parser", "texts"),
     [
         (result, bodies),
-        (status_answer, bodies),
+        (answer, bodies),
+        (packed_body, bodies),
+        (answer_of_the_lake, bodies),
         (cron, crons),
         (environment, st.text(max_size=40)),
         (masking, st.text(max_size=60)),
     ],
 )
 def test_raises_only_its_own_error(parser: Callable[[object], None], texts: st.SearchStrategy[object]) -> None:
-    examples = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+    kept = DirectoryBasedExampleDatabase(ROOT / "var" / "fuzz") if SECONDS else None
 
-    @settings(derandomize=not examples, deadline=None, max_examples=examples or 100, database=None)
+    @settings(derandomize=not SECONDS, deadline=None, max_examples=1000 if SECONDS else 100, database=kept)
     @given(texts)
     def check(text: object) -> None:
         parser(text)
 
+    until = time.monotonic() + SECONDS
     check()
+    while time.monotonic() < until:
+        check()
