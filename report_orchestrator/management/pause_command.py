@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand
-from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.models import ReportChange, ReportSchedule
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.scheduling.pausing import ScheduledCounts, all_are_paused, count_scheduled

@@ -1,12 +1,12 @@
 """The base of the commands that retry and cancel runs."""
 
-import getpass
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from report_orchestrator.exceptions import NotPossibleError
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, run_as_json
 from report_orchestrator.models import ReportRun
 from report_orchestrator.runtime import Runtime
@@ -43,11 +43,3 @@ class RunCommand(OrchestratorCommand):
         for error_message in refused.values():
             self.stderr.write(error_message)
         return bool(refused)
-
-
-def command_line_user() -> str:
-    """Return the operating system's user, for the audit."""
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a container's user may have no name
-        return "command line"

@@ -8,8 +8,8 @@ from django.core.management.base import CommandParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from report_orchestrator.domain.runs import Status
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, parse_date, pluralize, run_as_json
-from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.models import ReportRun
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.running.foreground import read_runs

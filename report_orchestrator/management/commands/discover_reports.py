@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from report_orchestrator.domain.reports import Json
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, pluralize
-from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.definition import Change

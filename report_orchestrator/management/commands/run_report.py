@@ -7,9 +7,9 @@ from django.core.management.base import CommandParser
 
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import InvalidReportError, ReportNotFoundError
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import parse_date
 from report_orchestrator.management.follow_runs import FollowRunsCommand
-from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.runtime import Runtime

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, format_local, pluralize
-from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.scheduling.switch import Switched, switch_to_live, switch_to_shadow
 

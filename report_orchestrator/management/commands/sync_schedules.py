@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, format_local, has_active_worker, pluralize
-from report_orchestrator.management.run_command import command_line_user
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.next_times import correct_next_times
 from report_orchestrator.services.scheduling.queue_sync import remove_schedules, sync_schedules
