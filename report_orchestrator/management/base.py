@@ -218,8 +218,8 @@ _DAYS = re.compile(r"[0-9]{1,4}+(?:\.[0-9]{1,9}+)?+")
 
 def parse_days(text: str) -> float:
     days = float(text) if _DAYS.fullmatch(text) else 0
-    if not 0 < days <= 3660:
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of days between 0 and 3660")
+    if not 0 < days <= 366:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of days between 0 and 366")
     return days
 
 

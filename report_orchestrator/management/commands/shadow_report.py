@@ -1,7 +1,5 @@
 """`manage.py shadow_report`: compare reports in shadow with the system that runs them."""
 
-import argparse
-import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from report_orchestrator.management.base import OrchestratorCommand, format_local, pluralize
+from report_orchestrator.management.base import OrchestratorCommand, format_local, parse_days, pluralize
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.evidence.job_files import JobFiles
 from report_orchestrator.services.evidence.shadow_comparison import (
@@ -44,7 +42,7 @@ class Command(OrchestratorCommand):
 exit status: 0 both systems agree, 1 they differ or no time was compared (or failure), 2 wrong usage"""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=_days, default=7, help="days to look back; default 7")
+        parser.add_argument("--days", type=parse_days, default=7, help="days to look back; default 7")
         parser.add_argument(
             "--folder",
             help="folder of the other system's files, here or in the lakehouse (onelake:Files/...). Their names have the "
@@ -90,13 +88,3 @@ exit status: 0 both systems agree, 1 they differ or no time was compared (or fai
         both, *others = (f"{counts[match]} {WORDS[match]}" for match in Match)
         words = ", ".join([f"{both} ({differing} with differences)", *others])
         self.stdout.write(f"{pluralize(len(compared), 'time')} from {since} to {until}: {words}.")
-
-
-_NUMBER = re.compile(r"[0-9]{1,4}+(?:\.[0-9]{1,9}+)?+")
-
-
-def _days(text: str) -> float:
-    days = float(text) if _NUMBER.fullmatch(text) else 0
-    if not 0 < days <= 366:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of days between 0 and 366")
-    return days
