@@ -8,6 +8,7 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.management import get_commands
+from django.db import connections, router
 
 from report_orchestrator.checks.database import sqlite_options
 from report_orchestrator.checks.settings import has_dict
@@ -25,7 +26,7 @@ def check_queue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
         return [
             Error("django_q is not installed.", hint="Add 'django_q' to INSTALLED_APPS.", id="report_orchestrator.E008")
         ]
-    return [*_command(), *_no_broker(), *_ticking(), *sqlite_options(), *_single_worker()]
+    return [*_command(), *_no_broker(), *_misplaced_queue(), *_ticking(), *sqlite_options(), *_single_worker()]
 
 
 def _command() -> Iterator[CheckMessage]:
@@ -45,6 +46,16 @@ def _no_broker() -> Iterator[CheckMessage]:
             "Q_CLUSTER has no broker, so Django-Q uses Redis on this machine.",
             hint="Set Q_CLUSTER = {'orm': 'default'} to queue in your database, or name your Redis: {'redis': 'redis://…'}.",
             id="report_orchestrator.W102",
+        )
+
+
+def _misplaced_queue() -> Iterator[CheckMessage]:
+    alias = str((getattr(django_settings, "Q_CLUSTER", None) or {}).get("orm", ""))
+    if alias in connections and not router.allow_migrate_model(alias, apps.get_model("django_q", "OrmQ")):
+        yield Warning(
+            f"Q_CLUSTER queues in the database '{alias}', but DATABASE_ROUTERS keep Django-Q's tables out of it.",
+            hint="Name the database that has them in Q_CLUSTER['orm'], or let the router migrate 'django_q' there.",
+            id="report_orchestrator.W118",
         )
 
 

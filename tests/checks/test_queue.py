@@ -56,6 +56,12 @@ class TestQueue:
         assert message == "Q_CLUSTER has no broker, so Django-Q uses Redis on this machine."
         assert "Set Q_CLUSTER = {'orm': 'default'}" in hint
 
+    def test_w118_a_queue_in_a_database_without_its_tables(self, settings: DjangoSettings) -> None:
+        settings.Q_CLUSTER = {**settings.Q_CLUSTER, "orm": "reports"}
+        message, hint = only(ours(), "W118")
+        assert message.startswith("Q_CLUSTER queues in the database 'reports', but DATABASE_ROUTERS")
+        assert "Q_CLUSTER['orm']" in hint
+
     def test_w107_sqlite_that_is_fit_for_one_process_only(
         self, settings: DjangoSettings, monkeypatch: pytest.MonkeyPatch
     ) -> None:

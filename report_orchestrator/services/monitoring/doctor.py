@@ -53,7 +53,7 @@ CHECK_GROUPS = {
         "W117",
     ),
     "models and fields": ("E004", "E005", "W112"),
-    "queue's settings": ("E008", "W101", "W102", "W105", "W107", "W109"),
+    "queue's settings": ("E008", "W101", "W102", "W105", "W107", "W109", "W118"),
     "libraries": ("W113",),
 }
 

@@ -93,7 +93,8 @@ def _with_clock(finding: Finding, clock: ClockHistory, snapshot: Snapshot) -> Fi
         hint = "The next tick corrects the reports' times. If this stays, check qcluster's log."
         return replace(finding, well=False, detail=detail, hint=hint)
     if set_back and snapshot.waits_for_clock:
-        detail = f"the clock was set back by {set_back}: reports wait until {_instant(clock.seen_at)}"
+        seconds = timedelta(seconds=round(set_back.total_seconds()))
+        detail = f"the clock was set back by {seconds}: reports wait until {_instant(clock.seen_at)}"
         hint = "If the clock is right now, run 'sync_schedules --from-now'. Otherwise correct it."
         well = finding.well and set_back <= UNVERIFIED_FOR
         return replace(finding, well=well, detail=f"{detail} ({snapshot.waits_for_clock})", hint=hint)

@@ -14,7 +14,6 @@ from django.db import transaction
 from django.db.models import Min, Q
 
 from report_orchestrator.domain.runs import Status, Trigger
-from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import (
     Intervention,
     ReportChange,
@@ -28,7 +27,7 @@ from report_orchestrator.models import (
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
-from report_orchestrator.services.scheduling.cron_zone import next_run_at
+from report_orchestrator.services.scheduling.cron_zone import next_run_at_or_due
 from report_orchestrator.services.scheduling.queue_sync import request_sync
 
 MIN_ROLLBACK = timedelta(minutes=1)
@@ -239,18 +238,11 @@ def _decide_again(first_times: dict[int, datetime], now: datetime) -> int:
             first = first_times.get(schedule.pk)
             schedule.decided_until = min(now, first - datetime.resolution) if first else now
             if schedule.state == ScheduleState.ACTIVE and schedule.paused_at is None:
-                schedule.next_run_at = _next_run_at(schedule)
+                schedule.next_run_at = next_run_at_or_due(schedule)
         ReportSchedule.objects.bulk_update(schedules, ["decided_until", "next_run_at"], batch_size=CHUNK)
         request_sync({schedule.pk for schedule in schedules})
         count += len(schedules)
     return count
-
-
-def _next_run_at(schedule: ReportSchedule) -> datetime:
-    try:
-        return next_run_at(schedule)
-    except InvalidReportError:
-        return schedule.decided_until  # the next tick quarantines it
 
 
 def _reset_change_stamps(leap: Leap) -> None:

@@ -82,6 +82,14 @@ def next_run_at(schedule: ReportSchedule) -> datetime:
     return next_time_after(schedule.decided_until, schedule.cron, schedule.timezone, report=str(schedule))
 
 
+def next_run_at_or_due(schedule: ReportSchedule) -> datetime:
+    """Return `next_run_at`. A report with an invalid cron or zone is due at once: the next tick quarantines it."""
+    try:
+        return next_run_at(schedule)
+    except InvalidReportError:
+        return schedule.decided_until
+
+
 def next_time_after(instant: datetime, cron: str, timezone_name: str, *, report: str = "") -> datetime:
     """Return the first time of a cron in a zone after an instant. Raises as `next_run_at`, with `report` in its message."""
     return next_time(read_cron(cron, report=report), named_zone(timezone_name, report), after=instant)

@@ -15,7 +15,7 @@ from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleSta
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
-from report_orchestrator.services.scheduling.cron_zone import next_run_at
+from report_orchestrator.services.scheduling.cron_zone import next_run_at_or_due
 from report_orchestrator.services.scheduling.due_times import Pause, Pauses
 from report_orchestrator.services.scheduling.queue_sync import request_sync
 from report_orchestrator.services.scheduling.scheduling_start import drop_undecided_times
@@ -159,7 +159,7 @@ def resume(
                 schedule.decided_until = runtime.clock()
                 emit_schedule_event("scheduling_starts", at=schedule.decided_until, report=str(schedule), actor=actor)
             if schedule.state == ScheduleState.ACTIVE:
-                schedule.next_run_at = next_run_at(schedule)
+                schedule.next_run_at = next_run_at_or_due(schedule)
         _save(changed, ChangeKind.RESUMED, actor, reason, runtime, since)
     return changed
 

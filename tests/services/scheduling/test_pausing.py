@@ -46,6 +46,15 @@ def test_a_paused_report_opens_nothing_and_says_who_and_why(hourly: FakePorts) -
     assert (change.kind, change.after, change.source) == ("paused", {"actor": "ann", "reason": "reload"}, "person")
 
 
+def test_a_report_whose_zone_has_vanished_is_resumed_and_quarantined(hourly: FakePorts) -> None:
+    pause(["1"], actor="ann", reason="reload", runtime=make_runtime(hourly.ports))
+    ReportSchedule.objects.update(timezone="Atlantis/Poseidonis")
+    resume(["1"], actor="ann", reason="", runtime=make_runtime(hourly.ports))
+    assert row().paused_at is None
+    tick(hourly)
+    assert (row().state, "Atlantis/Poseidonis" in row().problem) == ("quarantined", True)
+
+
 def test_resuming_decides_what_was_missed_by_the_policy(hourly: FakePorts) -> None:
     pause(["1"], actor="ann", reason="", runtime=make_runtime(hourly.ports))
     hourly.clock.advance(hours=3, minutes=30)
