@@ -22,6 +22,15 @@ class ScheduleState(models.TextChoices):
     REMOVED = "removed", _("removed from the project")
 
 
+def live_condition(now: datetime, *, unless_switched: bool) -> Q:
+    """Return the condition of `ReportSchedule.is_live_at` for this moment."""
+    is_switched = Q(live_from__isnull=False) | Q(live_until__isnull=False)
+    has_begun = Q(live_from__lt=now) | Q(live_from__isnull=True)
+    has_not_ended = Q(live_until__gte=now) | Q(live_until__isnull=True)
+    switched = is_switched & has_begun & has_not_ended
+    return switched | ~is_switched if unless_switched else switched
+
+
 class ScheduleQuerySet(models.QuerySet["ReportSchedule"]):
     def due(self, now: datetime) -> Self:
         """Return reports with a due time, the oldest first. Only active ones have one, by a constraint."""
@@ -29,11 +38,7 @@ class ScheduleQuerySet(models.QuerySet["ReportSchedule"]):
 
     def live(self, now: datetime, *, unless_switched: bool) -> Self:
         """Return the reports of which `ReportSchedule.is_live_at` is true."""
-        is_switched = Q(live_from__isnull=False) | Q(live_until__isnull=False)
-        has_begun = Q(live_from__lt=now) | Q(live_from__isnull=True)
-        has_not_ended = Q(live_until__gte=now) | Q(live_until__isnull=True)
-        switched = is_switched & has_begun & has_not_ended
-        return self.filter(switched | ~is_switched if unless_switched else switched)
+        return self.filter(live_condition(now, unless_switched=unless_switched))
 
     def present(self) -> Self:
         """Exclude reports that the host no longer has."""

@@ -139,7 +139,7 @@ def _pages() -> Mapping[str, str]:
         reverse(f"{app}_{model}_changelist") for model in ("reportschedule", "reportrun", "reportchange")
     )
     busy = _busiest()
-    conditions = ("late", "failing", "flaky", "never_run", "paused")
+    conditions = ("late", "failing", "flaky", "never_run", "paused", "shadow")
     return {
         "dashboard": reverse("admin:app_list", args=["report_orchestrator"]),
         "reports": reports,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.test import Client
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator.adapters.onelake.store import OneLakeStore
@@ -63,6 +64,18 @@ def test_the_doctor_and_the_status_name_reports_in_shadow(shadow: FakeClock) -> 
     manage("switch_reports", "live", "--all")
     shadow.advance(minutes=1)
     assert manage("orchestrator_status", "--format", "json").json["in_shadow"] == 0
+
+
+def test_the_dashboard_counts_reports_in_shadow_and_leads_to_them(shadow: FakeClock, admin_client: Client) -> None:
+    count = manage("orchestrator_status", "--format", "json").json["in_shadow"]
+    page = admin_client.get("/admin/report_orchestrator/").content.decode()
+    assert f"{count} reports are in shadow: another system runs them." in page
+    assert "reportschedule/?condition=shadow" in page
+    listed = admin_client.get("/admin/report_orchestrator/reportschedule/", {"condition": "shadow"})
+    assert listed.context["cl"].result_count == count
+    manage("switch_reports", "live", "--all")
+    shadow.advance(minutes=1)
+    assert "in shadow:" not in admin_client.get("/admin/report_orchestrator/").content.decode()
 
 
 def test_two_systems_that_agree_end_with_0(shadow: FakeClock) -> None:

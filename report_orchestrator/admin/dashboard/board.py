@@ -1,5 +1,7 @@
 """All texts, charts and links of the dashboard, as its template shows them."""
 
+from collections.abc import Iterator
+
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
@@ -39,8 +41,10 @@ def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:
         "sentence": verdict_text(dashboard),
         "problems": problems,
         "no_problems": _no_problems(verdict, snapshot.paused_reports),
-        "paused": _paused(snapshot.paused_reports),
-        "paused_address": viewer.list_address(ReportSchedule, condition="paused"),
+        "reminders": [
+            (text, viewer.list_address(ReportSchedule, condition=condition))
+            for condition, text in _reminders(snapshot.paused_reports, snapshot.reports_in_shadow)
+        ],
         "cards": cards,
         "day": day_chart(dashboard),
         "day_summary": day_summary(dashboard),
@@ -61,8 +65,15 @@ def _no_problems(verdict: Sign, paused: int) -> str:
     return gettext("Nothing. No runs failed in the last 24 hours, and no reports are late or paused.")
 
 
-def _paused(count: int) -> str:
-    """Deliberate pauses of single reports: shown as a reminder, not as a problem."""
-    if not count:
-        return ""
-    return ngettext("{count} report is paused.", "{count} reports are paused.", count).format(count=number(count))
+def _reminders(paused: int, in_shadow: int) -> Iterator[tuple[str, str]]:
+    """Yield what people did on purpose and may forget, with the condition of its list: no problem."""
+    if paused:
+        text = ngettext("{count} report is paused.", "{count} reports are paused.", paused)
+        yield "paused", text.format(count=number(paused))
+    if in_shadow:
+        text = ngettext(
+            "{count} report is in shadow: another system runs it.",
+            "{count} reports are in shadow: another system runs them.",
+            in_shadow,
+        )
+        yield "shadow", text.format(count=number(in_shadow))

@@ -192,6 +192,7 @@ class ConditionFilter(SimpleListFilter):
             ("never_run", _("never run")),
             ("invalid", _("invalid definition")),
             ("paused", _("paused")),
+            ("shadow", _("in shadow")),
         ]
         return [condition for condition in conditions if may_view_runs(request) or condition[0] not in self.OF_RUNS]
 

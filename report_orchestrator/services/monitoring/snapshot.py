@@ -8,6 +8,7 @@ from django.db.models import Count, Min, Q
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.models import ReportSchedule, ScheduleState, SharedState, StateName
+from report_orchestrator.models.schedules import live_condition
 from report_orchestrator.services.fireant.circuit_breaker import Circuit
 from report_orchestrator.services.monitoring.overdue import (
     OVERDUE_AFTER,
@@ -34,6 +35,7 @@ class ScheduleCount:
     problem: str
     count: int
     paused: int
+    in_shadow: int
     first_due_at: datetime | None
 
 
@@ -81,6 +83,10 @@ class Snapshot:
         return sum(row.paused for row in self.schedule_counts if row.state is not ScheduleState.REMOVED)
 
     @property
+    def reports_in_shadow(self) -> int:
+        return sum(row.in_shadow for row in self.schedule_counts if row.state is not ScheduleState.REMOVED)
+
+    @property
     def quarantined(self) -> Sequence[ScheduleCount]:
         return [row for row in self.schedule_counts if row.state is ScheduleState.QUARANTINED]
 
@@ -120,13 +126,16 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
     discovery = states.get(StateName.DISCOVERY)
     clock = ClockHistory.from_state(states.get(StateName.CLOCK))
     ahead = ReportSchedule.objects.filter(report_model=report_model, next_run_at__isnull=False, decided_until__gt=now)
+    ours = Q(report_model=report_model)
+    live = live_condition(now, unless_switched=not settings.shadow)
     counts = (
         ReportSchedule.objects.order_by("state", "problem_code")
         .values_list("state", "problem_code")
         .annotate(
             n=Count("*"),
             paused=Count("pk", filter=Q(paused_at__isnull=False)),
-            first_due_at=Min("next_run_at", filter=Q(report_model=report_model)),
+            in_shadow=Count("pk", filter=ours) - Count("pk", filter=ours & live),
+            first_due_at=Min("next_run_at", filter=ours),
         )
     )
     return Snapshot(

@@ -52,8 +52,6 @@ def read_status_summary(*, runtime: Runtime) -> StatusSummary:
     for group in snapshot.unfinished_runs.groups:
         live_runs[group.status.value] += group.count
     ended = ReportRun.objects.ended().filter(ended_at__gte=snapshot.now - timedelta(days=1)).order_by()
-    present = ReportSchedule.objects.present().filter(report_model=runtime.reports.label)
-    live = present.live(snapshot.now, unless_switched=not snapshot.settings.shadow)
     paused = ReportSchedule.objects.present().filter(paused_at__isnull=False).order_by("-paused_at", "pk")
     pauses = [
         Pause(report=str(row), since=row.paused_at, by=row.paused_by, reason=row.pause_reason)
@@ -64,7 +62,7 @@ def read_status_summary(*, runtime: Runtime) -> StatusSummary:
         approach=snapshot.settings.scheduling_approach,
         reports=dict(reports),
         paused=snapshot.paused_reports,
-        in_shadow=present.count() - live.count(),
+        in_shadow=snapshot.reports_in_shadow,
         all_paused=snapshot.pause is not None,
         pauses=[*([snapshot.pause] if snapshot.pause else []), *pauses],
         live_runs=dict(live_runs),

@@ -8,6 +8,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.models.schedules import live_condition
 from report_orchestrator.services.monitoring.failure_groups import MAX_COUNTED, failed_since
 from report_orchestrator.services.monitoring.overdue import late_before
 
@@ -56,5 +57,8 @@ CONDITIONS: Mapping[str, Callable[[Schedules, datetime, Settings], Schedules]] =
     "flaky": flaky,
     "never_run": never_run,
     "invalid": lambda schedules, now, settings: schedules.filter(state=ScheduleState.QUARANTINED),
+    "shadow": lambda schedules, now, settings: schedules.exclude(state=ScheduleState.REMOVED).exclude(
+        live_condition(now, unless_switched=not settings.shadow)
+    ),
     "paused": lambda schedules, now, settings: schedules.filter(paused_at__isnull=False),
 }
