@@ -19,11 +19,11 @@ import report_orchestrator
 from report_orchestrator import masking
 from report_orchestrator.adapters.fireant.errors import excerpt, safe_text
 from report_orchestrator.adapters.fireant.probe import _apart_from_path
-from report_orchestrator.adapters.fireant.responses import Response, job_id_in, storable
+from report_orchestrator.adapters.fireant.responses import Response, job_id_in
 from report_orchestrator.adapters.http.network_errors import describe
 from report_orchestrator.adapters.masked_errors import masked_error
 from report_orchestrator.admin.ui.masked_json import beginning_without_secrets, without_secrets
-from report_orchestrator.domain.printable import printable
+from report_orchestrator.domain.printable import printable, storable
 from report_orchestrator.log_events import JsonLines, ReadableLines
 from report_orchestrator.setting_values import without_comment
 from tests.support.settings_factory import SettingsFactory

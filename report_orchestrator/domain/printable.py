@@ -16,6 +16,11 @@ def is_visible(text: str) -> bool:
     return any(unicodedata.category(letter)[0] not in "CZM" and letter not in _BLANK for letter in text)
 
 
+def storable(text: str) -> str:
+    """Replace zero bytes and lone surrogates, which no database or log takes."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def printable(text: str, *, keep: str = "") -> str:
     """Return the text on one line, its control and format characters escaped as in JSON, but for those in `keep`."""
     return text if text.isprintable() else text.translate(_Escapes({ord(letter): letter for letter in keep}))

@@ -5,11 +5,12 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from report_orchestrator.adapters.fireant.responses import Response, is_success, storable
+from report_orchestrator.adapters.fireant.responses import Response, is_success
 from report_orchestrator.adapters.fireant.session import NotSentError
 from report_orchestrator.adapters.http.network_errors import describe, error_chain, is_certificate_error
 from report_orchestrator.conf import SANDBOX_URL, Settings
 from report_orchestrator.domain.error_codes import ErrorCode, response_code
+from report_orchestrator.domain.printable import storable
 from report_orchestrator.exceptions import (
     ConfigurationError,
     FireantError,

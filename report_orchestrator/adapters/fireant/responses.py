@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from report_orchestrator.adapters.fireant.result_completeness import begins_like_page, is_page
 from report_orchestrator.adapters.http.headers import retry_after
+from report_orchestrator.domain.printable import storable
 
 LONGEST_ANSWER = 1024 * 1024
 """Bytes of a response that is no result. Fireant's are a few hundred."""
@@ -210,11 +211,6 @@ def _charset(headers: Mapping[str, str]) -> str:
     message = Message()
     message["Content-Type"] = headers.get("Content-Type", "")
     return message.get_content_charset() or ""
-
-
-def storable(text: str) -> str:
-    """Replace zero bytes and lone surrogates, which no database or log takes."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 @contextlib.contextmanager

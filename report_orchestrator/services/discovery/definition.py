@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from report_orchestrator.domain.error_codes import ErrorCode
+from report_orchestrator.domain.printable import storable
 from report_orchestrator.domain.reports import Json, ReportSummary, describe_report, incomplete_event, single_event_kind
 from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
 from report_orchestrator.models import ReportSchedule, ScheduleState
@@ -47,9 +48,9 @@ def define(summary: ReportSummary) -> Definition:
     """Return the definition of a report as the host has it now; quarantined where it cannot run."""
     definition = partial(
         Definition,
-        name=summary.name[:500],
-        cron=summary.cron[:200],
-        timezone=summary.timezone[:64],
+        name=storable(summary.name)[:500],
+        cron=storable(summary.cron)[:200],
+        timezone=storable(summary.timezone)[:64],
         priority=summary.priority,
     )
     if not summary.enabled:
@@ -70,7 +71,7 @@ def define(summary: ReportSummary) -> Definition:
         read_cron(summary.cron, report=report)
         named_zone(summary.timezone, report)
     except InvalidReportError as error:
-        return definition(state=ScheduleState.QUARANTINED, problem_code=error.code, problem=error.message)
+        return definition(state=ScheduleState.QUARANTINED, problem_code=error.code, problem=storable(error.message))
     return definition(state=ScheduleState.ACTIVE)
 
 

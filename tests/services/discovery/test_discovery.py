@@ -26,6 +26,23 @@ def test_a_new_report_becomes_a_row_that_is_due(fakes: FakePorts) -> None:
     assert ReportChange.objects.get().kind == ChangeKind.NEW
 
 
+@pytest.mark.parametrize("letter", ["\0", "\ud800"])
+@pytest.mark.parametrize("field", ["name", "cron", "timezone"])
+def test_a_text_that_the_database_cannot_hold_concerns_its_report_alone(
+    fakes: FakePorts, field: str, letter: str
+) -> None:
+    fakes.reports.add(geo_report("1"), **{field: f"x{letter}y"})
+    fakes.reports.add(geo_report("2"))
+    for expected in (2, 0):
+        assert len(discover(runtime=fakes.runtime(get_settings())).changes) == expected
+    odd, other = ReportSchedule.objects.order_by("report_key")
+    assert other.state == ScheduleState.ACTIVE
+    assert odd.state == (ScheduleState.ACTIVE if field == "name" else ScheduleState.QUARANTINED)
+    for text in (odd.name, odd.cron, odd.timezone, odd.problem):
+        assert "\0" not in text
+        text.encode()
+
+
 def test_a_second_discovery_changes_nothing_and_says_so(fakes: FakePorts) -> None:
     known(fakes)
     before = ReportSchedule.objects.values().get()
