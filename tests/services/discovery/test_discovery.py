@@ -33,8 +33,8 @@ def test_a_text_that_the_database_cannot_hold_concerns_its_report_alone(
 ) -> None:
     fakes.reports.add(geo_report("1"), **{field: f"x{letter}y"})
     fakes.reports.add(geo_report("2"))
-    for expected in (2, 0):
-        assert len(discover(runtime=fakes.runtime(get_settings())).changes) == expected
+    for has_changes in (True, False):
+        assert bool(discover(runtime=fakes.runtime(get_settings())).changes) is has_changes
     odd, other = ReportSchedule.objects.order_by("report_key")
     assert other.state == ScheduleState.ACTIVE
     assert odd.state == (ScheduleState.ACTIVE if field == "name" else ScheduleState.QUARANTINED)
