@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -56,7 +57,9 @@ exit status: 0 all are intact, 1 one was changed or cannot be read, 2 wrong usag
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         verified: list[VerifiedResult] = []
         console = self.progress_console()
-        with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        progress = Progress(*columns, console=console)
+        # Elsewhere older versions of rich would leave an empty line.
+        with progress if console.is_terminal and not quiet else nullcontext():
             bar = progress.add_task("results", total=len(run_ids))
             for start in range(0, len(run_ids), CHUNK):
                 runs = ReportRun.objects.filter(pk__in=run_ids[start : start + CHUNK]).order_by("pk")
