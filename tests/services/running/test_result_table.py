@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -218,6 +219,8 @@ class TestATable:
 
     @pytest.mark.parametrize("folder", ["a b", "100%", "ü#?x", "{a}:'b'&+"])
     def test_is_written_in_a_folder_of_other_odd_names(self, folder: str, tmp_path: Path) -> None:
+        if "#" in folder and version("deltalake").startswith(("1.1.", "1.2.", "1.3.")):
+            pytest.skip("deltalake of these versions does not find a table below such a folder")
         table = build_ports(SettingsFactory.make(RESULT_TABLES="true", RESULT_ROOT=tmp_path / folder)).table
         assert table is not None
         assert table.append("1", {}, lambda: [b'{"results": [{"a": 1}]}'], lambda: None).rows == 1
