@@ -115,7 +115,7 @@ class DeltaResults:
     ) -> None:
         """Commit once; Delta Lake refuses it if the same run was committed after `table` was opened."""
 
-        def write(reader: pa.RecordBatchReader) -> None:
+        def append(reader: pa.RecordBatchReader) -> None:
             write_deltalake(
                 table,
                 reader,
@@ -125,30 +125,31 @@ class DeltaResults:
             )
 
         try:
-            with plain_errors(self._address):
-                _write_in_background(rows, schema, write, heartbeat)
+            _write_in_background(rows, schema, lambda reader: self._library(lambda: append(reader)), heartbeat)
         except TransientError:
             if not _has(self._open(heartbeat), run):
                 raise
 
     def _open(self, heartbeat: Callable[[], None]) -> DeltaTable | None:
         """Open the table in a thread: it reads the whole log since the last checkpoint."""
-        with plain_errors(self._address):
-            try:
-                return self._call(lambda: DeltaTable(self._address, storage_options=dict(self._options())), heartbeat)
-            except TableNotFoundError:
-                return None
+        try:
+            return self._call(lambda: DeltaTable(self._address, storage_options=dict(self._options())), heartbeat)
+        except TableNotFoundError:
+            return None
 
-    @staticmethod
-    def _call(work: Callable[[], _T], heartbeat: Callable[[], None]) -> _T:
+    def _call(self, work: Callable[[], _T], heartbeat: Callable[[], None]) -> _T:
         """Call the library in a thread of its own."""
-        return wait_for(run_in_thread(lambda: without_panic(work), "delta-table"), heartbeat)
+        return wait_for(run_in_thread(lambda: self._library(work), "delta-table"), heartbeat)
+
+    def _library(self, work: Callable[[], _T]) -> _T:
+        """Call the library with its errors in plain words. Those of a heartbeat or of the reader are not its own."""
+        with plain_errors(self._address):
+            return without_panic(work)
 
     def _create(self, schema: pa.Schema, heartbeat: Callable[[], None]) -> DeltaTable:
         """Create the table, or open the one that another worker has just created."""
         try:
-            with plain_errors(self._address):
-                self._call(lambda: self._create_missing(schema), heartbeat)
+            self._call(lambda: self._create_missing(schema), heartbeat)
         except TransientError:
             if self._open(heartbeat) is None:
                 raise
@@ -198,7 +199,7 @@ def _write_in_background(
             yield batch
 
     reader = pa.RecordBatchReader.from_batches(schema, arriving())
-    written = run_in_thread(lambda: without_panic(lambda: write(reader)), "delta-table")
+    written = run_in_thread(lambda: write(reader), "delta-table")
     try:
         for batch in rows:
             _hand_over(waiting, batch, written, heartbeat)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from django.db import OperationalError
 
 from report_orchestrator.adapters.delta import table as delta_table
 from report_orchestrator.adapters.delta.rows import UnfitError, shape_of
@@ -225,3 +226,19 @@ class TestANumber:
     def test_with_an_endless_exponent_is_refused(self, digits: str, body: bytes, known: list[pa.Field]) -> None:
         with pytest.raises(UnfitError):
             shape_of([body % digits.encode()], pa.schema(known), [])
+
+
+@pytest.mark.parametrize("error", [OperationalError("column is not null, unsupported"), ValueError("Schema error")])
+def test_an_error_of_the_heartbeat_is_not_the_tables(tmp_path: Path, error: Exception) -> None:
+    table = DeltaResults(str(tmp_path / "t"))
+    append(table)
+    chunks = [bytes([byte]) for byte in document()]
+    beats = iter(range(2 * len(chunks)))
+
+    def fail_in_the_second_reading() -> None:
+        if next(beats) > len(chunks):
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        table.append("r2", {**COLUMNS, "run_reference": "r2"}, lambda: iter(chunks), fail_in_the_second_reading)
+    assert raised.value is error
