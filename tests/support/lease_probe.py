@@ -23,7 +23,7 @@ def hold_in_each_step(environment: Environment, names: Sequence[str]) -> Path:
         "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
         "KILL_PLAN": str(plan),
         "KILL_MARKS": str(marks),
-        "LEASE_SECONDS": "20",
+        "LEASE_SECONDS": "60",  # nobody renews it while the run is held
         "TIMEOUT_SECONDS": "2",
         "POLL_INTERVAL_SECONDS": "1",
         "Q_WORKERS": str(len(Step) + 1),

@@ -3,13 +3,19 @@
 Otherwise they would last longer by the difference.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Q, Value, When
 
+from report_orchestrator.conf import Settings
+from report_orchestrator.domain.retries import LONGEST_HONOURED_RETRY_AFTER
+from report_orchestrator.domain.runs import Status, spread_poll_interval
 from report_orchestrator.models import ReportRun, SharedState, StateName
+from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
+from report_orchestrator.services.fireant.circuit_breaker import LONGEST_PROBE_WAIT, YIELD_PROBE_FOR
+from report_orchestrator.services.running.download_slots import PAUSE
 from report_orchestrator.services.scheduling.clock_leaps import MIN_ROLLBACK
 
 
@@ -31,3 +37,29 @@ def shift_waits_after_rollback(state: str, *, now: datetime) -> int:
         probe.update(due_at=F("due_at") - set_back)
         emit_schedule_event("clock_set_back", seconds=round(set_back.total_seconds()), runs_moved=moved)
     return moved
+
+
+def end_overlong_waits(*, runtime: Runtime) -> int:
+    """End the waits that are longer than any that a run is given; return their number.
+
+    They come from a clock that was ahead: of runs that were due before it was set back, and of a worker that read the
+    clock before and wrote after that. A lease is only shortened, as its worker may still be at work.
+    """
+    now = runtime.clock()
+    overlong = Q()
+    for status, longest in _longest_waits(runtime.settings).items():
+        overlong |= Q(status=status, wake_at__gt=now + longest)
+    lease = When(status=Status.RUNNING, then=Value(now + runtime.settings.lease))
+    return ReportRun.objects.filter(overlong).update(wake_at=Case(lease, default=Value(now)))
+
+
+def _longest_waits(settings: Settings) -> dict[Status, timedelta]:
+    lease = max(settings.lease, PAUSE) + MIN_ROLLBACK
+    return {
+        Status.QUEUED: lease,
+        Status.RUNNING: lease,
+        Status.DEFERRED: max(
+            spread_poll_interval(settings.poll_interval, 1), LONGEST_PROBE_WAIT + YIELD_PROBE_FOR, lease
+        ),
+        Status.UP_FOR_RETRY: LONGEST_HONOURED_RETRY_AFTER + MIN_ROLLBACK,
+    }

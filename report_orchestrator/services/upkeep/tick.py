@@ -15,7 +15,7 @@ from report_orchestrator.services.scheduling.open_due_runs import NOTIFIED_AT_ON
 from report_orchestrator.services.scheduling.queue_schedules import LONGEST_UPKEEP
 from report_orchestrator.services.scheduling.queue_sync import sync_if_stale
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
-from report_orchestrator.services.upkeep.clock_rollback import shift_waits_after_rollback
+from report_orchestrator.services.upkeep.clock_rollback import end_overlong_waits, shift_waits_after_rollback
 from report_orchestrator.services.upkeep.pruning import prune_if_due
 from report_orchestrator.services.upkeep.temp_files import sweep_if_due
 
@@ -31,6 +31,7 @@ def tick(*, runtime: Runtime, until: datetime) -> None:
     """Run one round of maintenance. Any number of clusters may tick at once."""
     start_scheduling(runtime=runtime)
     shift_waits_after_rollback(StateName.TICK, now=runtime.clock())
+    end_overlong_waits(runtime=runtime)
     follow_clock(runtime=runtime)
     SharedState.objects.record(StateName.TICK, now=runtime.clock())
     notify_startable(runtime=runtime)

@@ -6,11 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from report_orchestrator.domain.runs import Status
-from report_orchestrator.models import ReportRun, RunStep
+from report_orchestrator.domain.retries import LONGEST_HONOURED_RETRY_AFTER
+from report_orchestrator.domain.runs import UNFINISHED, Status
+from report_orchestrator.models import ReportRun, RunStep, SharedState, StateName
 from report_orchestrator.ports import JobState
+from report_orchestrator.services.fireant.circuit_breaker import LONGEST_PROBE_WAIT
 from report_orchestrator.services.running.lease import Lease
 from report_orchestrator.services.running.worker import advance
+from report_orchestrator.services.upkeep.clock_rollback import end_overlong_waits
 from report_orchestrator.services.upkeep.tick import tick
 from report_orchestrator.testing import FakePorts
 from tests.support.run_factory import NewRun
@@ -93,3 +96,47 @@ def test_a_worker_that_goes_on_for_long_renews_the_lease_that_was_moved(
         fakes.clock.advance(seconds=5)
         lease.renew()
         assert run.pk not in ReportRun.objects.claimable(fakes.clock()).values_list("pk", flat=True)
+
+
+def deferred(new_run: NewRun, fakes: FakePorts) -> ReportRun:
+    fakes.fireant.answer("101", JobState.RUNNING)
+    run = new_run()
+    advance(run.pk, runtime=fakes.runtime(SETTINGS))
+    run.refresh_from_db()
+    assert run.status == Status.DEFERRED
+    return run
+
+
+def test_a_poll_that_was_due_before_the_clock_was_set_back_is_due_after_it(new_run: NewRun, fakes: FakePorts) -> None:
+    run = deferred(new_run, fakes)
+    tick_now(fakes)
+    fakes.clock.advance(days=400)
+    SharedState.objects.record(StateName.TICK, now=fakes.clock())
+    run.write(wake_at=fakes.clock() - timedelta(seconds=1))
+    fakes.clock.advance(days=-400)
+    tick_now(fakes)
+    run.refresh_from_db()
+    assert run.polls == 2
+
+
+@pytest.mark.parametrize("status", sorted(UNFINISHED))
+def test_what_a_worker_writes_by_the_old_clock_after_the_correction_is_corrected_too(
+    new_run: NewRun, fakes: FakePorts, status: Status
+) -> None:
+    run = deferred(new_run, fakes)
+    old = fakes.clock() + timedelta(days=400)
+    tick_now(fakes)
+    run.write(status=status.value, wake_at=old, worker="w" if status is Status.RUNNING else "")
+    fakes.fireant.answer("101", JobState.RUNNING)
+    assert end_overlong_waits(runtime=fakes.runtime(SETTINGS)) == 1
+    run.refresh_from_db()
+    assert run.wake_at == fakes.clock() + (SETTINGS.lease if status is Status.RUNNING else timedelta(0))
+
+
+@pytest.mark.parametrize("wait", [SETTINGS.poll_interval * 1.1, LONGEST_PROBE_WAIT])
+def test_waits_that_a_run_is_given_are_left_alone(new_run: NewRun, fakes: FakePorts, wait: timedelta) -> None:
+    run = deferred(new_run, fakes)
+    run.write(wake_at=fakes.clock() + wait)
+    assert end_overlong_waits(runtime=fakes.runtime(SETTINGS)) == 0
+    run.write(status=Status.UP_FOR_RETRY.value, wake_at=fakes.clock() + LONGEST_HONOURED_RETRY_AFTER)
+    assert end_overlong_waits(runtime=fakes.runtime(SETTINGS)) == 0
