@@ -23,8 +23,8 @@ from report_orchestrator.adapters.queue.django_q import send
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import SharedState
 from report_orchestrator.models.connections import close_connections
-from report_orchestrator.services.scheduling.effective_settings import effective_settings
-from report_orchestrator.services.scheduling.queue_schedules import Tick, ticks
+from report_orchestrator.services.timetable.effective_settings import effective_settings
+from report_orchestrator.services.timetable.queue_schedules import Tick, ticks
 
 AFTER_AN_ERROR = 5.0
 """Seconds without ticks after a database error."""

@@ -17,9 +17,9 @@ from report_orchestrator.services.running.progress import record_progress
 from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.evaluations import is_recorded, record_evaluation
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
-from report_orchestrator.services.scheduling.queue_schedules import TASKS, pipeline_name, window_schedule
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
+from report_orchestrator.services.timetable.queue_schedules import TASKS, pipeline_name, window_schedule
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.wiring import get_runtime
 

@@ -41,7 +41,7 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services import events
 from report_orchestrator.services.discovery import changed as refreshing
 from report_orchestrator.services.monitoring.doctor import Probe, Probes
-from report_orchestrator.services.scheduling.effective_settings import effective_settings
+from report_orchestrator.services.timetable.effective_settings import effective_settings
 
 _logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from report_orchestrator.cluster.channels import Flag, TaskChannel, Timer
 from report_orchestrator.models import SharedState
 from report_orchestrator.models.connections import close_connections
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
-from report_orchestrator.services.scheduling.queue_schedules import Tick
+from report_orchestrator.services.timetable.queue_schedules import Tick
 from report_orchestrator.wiring import get_runtime
 
 LONGEST_ROUND = 600.0  # seconds, after which the process counts as stuck and is replaced

@@ -5,8 +5,9 @@ operator_actions  retry and cancel by a person
 discovery         keeps our rows of the host's reports up to date
 monitoring        reads one snapshot of the product, for health, doctor, status and dashboard
 upkeep            maintains the run table and the result store at every tick
-scheduling        decides which runs are due, and keeps the queue's schedules
+scheduling        creates the runs that are due, and changes what is scheduled
 running           takes a run from its first step to its end
+timetable         decides which times are due, and keeps the queue's schedules
 fireant           limits the use of Fireant over all clusters
 evidence          records where a result came from, and who changed a run
 events            emits the signals of all of them

@@ -17,7 +17,7 @@ from report_orchestrator.models import ReportSchedule, SharedState, StateName
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import resume_all
-from report_orchestrator.services.scheduling.queue_sync import request_sync, sync_if_stale, sync_schedules
+from report_orchestrator.services.timetable.queue_sync import request_sync, sync_if_stale, sync_schedules
 from report_orchestrator.testing import make_runtime
 from report_orchestrator.wiring import get_ports, get_runtime
 from tests.host.api.models import Report

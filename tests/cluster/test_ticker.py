@@ -20,7 +20,7 @@ from report_orchestrator.cluster.ticker import LONGEST_PAUSE, Ticker, UrgentBrok
 from report_orchestrator.models import ReportRun, SharedState
 from report_orchestrator.ports import JobState, JobStatus
 from report_orchestrator.services.monitoring.overdue import HEARTBEAT_TIMEOUT
-from report_orchestrator.services.scheduling.queue_schedules import Tick
+from report_orchestrator.services.timetable.queue_schedules import Tick
 from report_orchestrator.testing import FakePorts
 from tests.support.run_factory import NewRun
 from tests.support.settings_factory import SettingsFactory

@@ -26,7 +26,7 @@ from report_orchestrator.models import (
 )
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.services.scheduling.create_runs import SKIP_REASONS, new_run
-from report_orchestrator.services.scheduling.cron_zone import zone_of
+from report_orchestrator.services.timetable.cron_zone import zone_of
 
 WEEKS = 38
 RUNS_AT_MOST = 1500  # of one report

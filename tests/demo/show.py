@@ -21,7 +21,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.running.foreground import read_runs, watch_to_end
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.pausing import pause
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import make_runtime
 from report_orchestrator.wiring import get_ports, get_runtime
 from tests.demo.history import fill_history

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from report_orchestrator.services.monitoring.overdue import HEARTBEAT_TIMEOUT
-from report_orchestrator.services.scheduling.queue_schedules import LONGEST_UPKEEP
+from report_orchestrator.services.timetable.queue_schedules import LONGEST_UPKEEP
 from tests.demo.environment import Environment
 from tests.support.cluster_state import ask, await_that
 from tests.support.clusters import running

@@ -14,15 +14,9 @@ from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.changed import refresh
-from report_orchestrator.services.scheduling import (
-    create_runs,
-    due_times,
-    open_due_runs,
-    pausing,
-    queue_sync,
-    scheduling_start,
-)
-from report_orchestrator.services.scheduling.effective_settings import effective_settings
+from report_orchestrator.services.scheduling import create_runs, open_due_runs, pausing, scheduling_start
+from report_orchestrator.services.timetable import due_times, queue_sync
+from report_orchestrator.services.timetable.effective_settings import effective_settings
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.schedule_histories import Batch, Event
 from tests.support.schedule_model import RUN, Definition, Rules, ScheduleModel

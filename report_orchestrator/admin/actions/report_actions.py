@@ -19,8 +19,8 @@ from report_orchestrator.models import ReportSchedule, ScheduleState
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.scheduling.backfill import Days, Occurrence, open_backfill, plan_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
-from report_orchestrator.services.scheduling.cron_zone import zone_or_default
 from report_orchestrator.services.scheduling.pausing import all_are_paused, pause, resume
+from report_orchestrator.services.timetable.cron_zone import zone_or_default
 from report_orchestrator.wiring import get_ports
 
 BACKFILLED_AT_MOST = 1000

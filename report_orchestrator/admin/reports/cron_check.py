@@ -8,7 +8,7 @@ from report_orchestrator.domain.cron import next_time
 from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.scheduling.cron_zone import zone_of
+from report_orchestrator.services.timetable.cron_zone import zone_of
 
 CHECKED_AT_MOST = 50
 TIMES = 5

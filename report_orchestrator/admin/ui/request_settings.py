@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 
 from report_orchestrator.conf import Settings, get_settings
-from report_orchestrator.services.scheduling.effective_settings import effective_settings
+from report_orchestrator.services.timetable.effective_settings import effective_settings
 
 _KEPT = "_report_orchestrator_settings"
 

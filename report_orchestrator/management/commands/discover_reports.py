@@ -13,7 +13,7 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.definition import Change
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.discovery.result import Acceptance, Discovery
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 
 
 class Command(OrchestratorCommand):

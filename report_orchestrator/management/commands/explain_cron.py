@@ -11,7 +11,7 @@ from report_orchestrator.domain.cron_text import describe_cron
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.management.base import OrchestratorCommand
 from report_orchestrator.runtime import Runtime
-from report_orchestrator.services.scheduling.cron_zone import named_zone
+from report_orchestrator.services.timetable.cron_zone import named_zone
 
 TIMES_SHOWN = 5
 

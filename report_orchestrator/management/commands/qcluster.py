@@ -17,7 +17,7 @@ from report_orchestrator.conf import get_settings, load_settings
 from report_orchestrator.exceptions import OrchestratorError
 from report_orchestrator.management.base import errors_as_messages
 from report_orchestrator.services.discovery.next_times import correct_next_times
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.wiring import get_runtime
 
 

@@ -10,8 +10,8 @@ from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, format_local, has_active_worker, pluralize
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.next_times import correct_next_times
-from report_orchestrator.services.scheduling.queue_sync import remove_schedules, sync_schedules
 from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now
+from report_orchestrator.services.timetable.queue_sync import remove_schedules, sync_schedules
 
 
 class Command(OrchestratorCommand):

@@ -12,7 +12,7 @@ from report_orchestrator.exceptions import InvalidCronError, InvalidReportError
 from report_orchestrator.models import ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.models.shared_state import CLOCK_SLACK
-from report_orchestrator.services.scheduling.cron_zone import named_zone, next_run_at, read_cron
+from report_orchestrator.services.timetable.cron_zone import named_zone, next_run_at, read_cron
 
 LONGEST_CRON = 200
 

@@ -26,9 +26,9 @@ from report_orchestrator.services.discovery.schedule_sync import (
 )
 from report_orchestrator.services.events import database_alias
 from report_orchestrator.services.scheduling.create_runs import Created, insert_runs, new_skipped_run
-from report_orchestrator.services.scheduling.cron_zone import next_run_at, next_time_after
-from report_orchestrator.services.scheduling.due_times import Skip
 from report_orchestrator.services.scheduling.scheduling_start import has_started
+from report_orchestrator.services.timetable.cron_zone import next_run_at, next_time_after
+from report_orchestrator.services.timetable.due_times import Skip
 
 REASON = "The project's TIME_ZONE, the time zone data or the app's rules for crons changed."
 

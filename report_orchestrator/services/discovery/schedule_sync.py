@@ -29,8 +29,8 @@ from report_orchestrator.services.discovery.result import Acceptance, Discovery
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
 from report_orchestrator.services.scheduling.open_due_runs import NOTIFIED_AT_ONCE, decide_before_edit
-from report_orchestrator.services.scheduling.queue_sync import request_sync
 from report_orchestrator.services.scheduling.scheduling_start import has_started
+from report_orchestrator.services.timetable.queue_sync import request_sync
 
 CHUNK = 1000
 LONGEST_KEY = 200

@@ -15,7 +15,7 @@ from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportSchedule
 from report_orchestrator.services.monitoring.hourly_outcomes import HOUR, start_of_hour
 from report_orchestrator.services.monitoring.overdue import late_before
-from report_orchestrator.services.scheduling.cron_zone import named_zone
+from report_orchestrator.services.timetable.cron_zone import named_zone
 
 HOURS_AHEAD = 12
 MAX_CRONS = 500

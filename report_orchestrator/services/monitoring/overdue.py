@@ -16,9 +16,9 @@ from report_orchestrator.models import ReportRun, SharedState, StateName
 from report_orchestrator.models.shared_state import CLOCK_SLACK, CLUSTER_PREFIX, TURN_PREFIX
 from report_orchestrator.services.fireant.circuit_breaker import FIREANT_STEPS, Circuit
 from report_orchestrator.services.fireant.limits import STEPS_BEFORE_JOB, is_limited, slots_left, submissions_since
-from report_orchestrator.services.scheduling.due_times import last_window, next_window
-from report_orchestrator.services.scheduling.effective_settings import Switch
-from report_orchestrator.services.scheduling.queue_schedules import ticks
+from report_orchestrator.services.timetable.due_times import last_window, next_window
+from report_orchestrator.services.timetable.effective_settings import Switch
+from report_orchestrator.services.timetable.queue_schedules import ticks
 
 SharedStates = Mapping[str, SharedState]
 

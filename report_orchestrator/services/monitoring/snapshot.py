@@ -24,7 +24,7 @@ from report_orchestrator.services.monitoring.overdue import (
 )
 from report_orchestrator.services.monitoring.unfinished_runs import UnfinishedRuns, read_unfinished_runs
 from report_orchestrator.services.scheduling.clock_leaps import ClockHistory
-from report_orchestrator.services.scheduling.effective_settings import Switch, effective_settings
+from report_orchestrator.services.timetable.effective_settings import Switch, effective_settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from report_orchestrator.services.reports.run_history import (
     recent_runs,
     unfinished_scheduled_run,
 )
-from report_orchestrator.services.scheduling.cron_zone import zone_of, zone_or_default
-from report_orchestrator.services.scheduling.effective_settings import effective_settings
+from report_orchestrator.services.timetable.cron_zone import zone_of, zone_or_default
+from report_orchestrator.services.timetable.effective_settings import effective_settings
 
 RUNS_SHOWN = 60
 CHANGES_SHOWN = 10

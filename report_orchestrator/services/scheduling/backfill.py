@@ -25,7 +25,7 @@ from report_orchestrator.services.scheduling.create_runs import (
     refuse_if_in_shadow,
     refuse_if_not_runnable,
 )
-from report_orchestrator.services.scheduling.cron_zone import read_cron, run_date_of, zone_of
+from report_orchestrator.services.timetable.cron_zone import read_cron, run_date_of, zone_of
 
 CHUNK = 500
 

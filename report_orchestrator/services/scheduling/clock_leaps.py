@@ -27,8 +27,8 @@ from report_orchestrator.models import (
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
-from report_orchestrator.services.scheduling.cron_zone import next_run_at_or_due
-from report_orchestrator.services.scheduling.queue_sync import request_sync
+from report_orchestrator.services.timetable.cron_zone import next_run_at_or_due
+from report_orchestrator.services.timetable.queue_sync import request_sync
 
 MIN_ROLLBACK = timedelta(minutes=1)
 """A smaller step back is ignored: nothing is late by more than this."""

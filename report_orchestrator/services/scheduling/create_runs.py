@@ -15,8 +15,8 @@ from report_orchestrator.models import InterventionKind, ReportRun, ReportSchedu
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_run_event
 from report_orchestrator.services.evidence.audit import record_interventions
-from report_orchestrator.services.scheduling.cron_zone import run_date_of, zone_or_default
-from report_orchestrator.services.scheduling.due_times import Skip
+from report_orchestrator.services.timetable.cron_zone import run_date_of, zone_or_default
+from report_orchestrator.services.timetable.due_times import Skip
 
 BATCH = 500
 

@@ -9,7 +9,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.models import SharedState, StateName
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.create_runs import Created
-from report_orchestrator.services.scheduling.due_times import longest_delay, next_window
+from report_orchestrator.services.timetable.due_times import longest_delay, next_window
 
 SPANS_KEPT = 20
 AT_ONCE = timedelta(seconds=0.5)

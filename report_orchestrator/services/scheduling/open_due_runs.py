@@ -16,9 +16,9 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
 from report_orchestrator.services.scheduling.create_runs import BATCH, Created, insert_runs, new_run, new_skipped_run
-from report_orchestrator.services.scheduling.due_times import Decision, DueTimes
-from report_orchestrator.services.scheduling.effective_settings import Switch
 from report_orchestrator.services.scheduling.pausing import pauses_since
+from report_orchestrator.services.timetable.due_times import Decision, DueTimes
+from report_orchestrator.services.timetable.effective_settings import Switch
 
 ROWS_AT_ONCE = 5000
 NOTIFIED_AT_ONCE = 8

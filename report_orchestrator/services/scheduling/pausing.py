@@ -15,10 +15,10 @@ from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleSta
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
-from report_orchestrator.services.scheduling.cron_zone import next_run_at_or_due
-from report_orchestrator.services.scheduling.due_times import Pause, Pauses
-from report_orchestrator.services.scheduling.queue_sync import request_sync
 from report_orchestrator.services.scheduling.scheduling_start import drop_undecided_times
+from report_orchestrator.services.timetable.cron_zone import next_run_at_or_due
+from report_orchestrator.services.timetable.due_times import Pause, Pauses
+from report_orchestrator.services.timetable.queue_sync import request_sync
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import accept_clock
 from report_orchestrator.services.scheduling.create_runs import BATCH
-from report_orchestrator.services.scheduling.cron_zone import next_run_at
+from report_orchestrator.services.timetable.cron_zone import next_run_at
 
 
 def has_started() -> bool:

@@ -10,11 +10,11 @@ from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running.poller import poll_due
 from report_orchestrator.services.running.progress import record_progress
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock, is_verified
-from report_orchestrator.services.scheduling.due_times import longest_delay
 from report_orchestrator.services.scheduling.open_due_runs import NOTIFIED_AT_ONCE, open_due_runs
-from report_orchestrator.services.scheduling.queue_schedules import LONGEST_UPKEEP
-from report_orchestrator.services.scheduling.queue_sync import sync_if_stale
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
+from report_orchestrator.services.timetable.due_times import longest_delay
+from report_orchestrator.services.timetable.queue_schedules import LONGEST_UPKEEP
+from report_orchestrator.services.timetable.queue_sync import sync_if_stale
 from report_orchestrator.services.upkeep.clock_rollback import end_overlong_waits, shift_waits_after_rollback
 from report_orchestrator.services.upkeep.pruning import prune_if_due
 from report_orchestrator.services.upkeep.temp_files import sweep_if_due

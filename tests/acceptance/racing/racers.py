@@ -19,7 +19,7 @@ from report_orchestrator.adapters.queue.django_q import send
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.discovery.full_scan import discover
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import make_runtime
 from report_orchestrator.wiring import get_ports, get_runtime
 from tests.host.api.models import Event, EventGroup, GeoEvent, Report

@@ -20,7 +20,7 @@ from report_orchestrator.models import ReportSchedule
 from report_orchestrator.ports import Ports, QueueSchedule
 from report_orchestrator.services.discovery.changed import refresh_changed
 from report_orchestrator.services.discovery.full_scan import discover
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import FakePorts, make_runtime
 from tests.host.api import models as host
 from tests.support.settings_factory import SettingsFactory

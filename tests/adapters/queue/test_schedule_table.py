@@ -16,7 +16,7 @@ from report_orchestrator.adapters.queue.timestamps import queue_time
 from report_orchestrator.conf import get_settings
 from report_orchestrator.ports import QueueSchedule
 from report_orchestrator.services.discovery.full_scan import discover
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.host.api.seed import REPORTS
 from tests.support.settings_factory import SettingsFactory

@@ -14,7 +14,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.discovery.next_times import correct_next_times
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause
-from report_orchestrator.services.scheduling.queue_sync import sync_if_stale, sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_if_stale, sync_schedules
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
 

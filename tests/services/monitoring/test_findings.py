@@ -19,7 +19,7 @@ from report_orchestrator.services.monitoring.status import read_status_summary
 from report_orchestrator.services.reports.conditions import late
 from report_orchestrator.services.running.lease import Lease
 from report_orchestrator.services.scheduling.pausing import pause_all
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep.tick import tick
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.run_factory import NewRun

@@ -14,12 +14,12 @@ from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState, SharedState
 from report_orchestrator.models.runs import RunQuerySet
 from report_orchestrator.services.discovery.full_scan import discover
-from report_orchestrator.services.scheduling import due_times
 from report_orchestrator.services.scheduling import open_due_runs as engine
 from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
+from report_orchestrator.services.timetable import due_times
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
 

@@ -17,8 +17,8 @@ from report_orchestrator.services.monitoring.findings import Finding, check_heal
 from report_orchestrator.services.running.worker import advance, run_due
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause, resume
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
 from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep.tick import tick
 from report_orchestrator.testing import FakePorts, geo_report, make_runtime
 from tests.support.run_factory import NewRun

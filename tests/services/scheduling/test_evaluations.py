@@ -11,7 +11,7 @@ from report_orchestrator.conf import Settings, get_settings
 from report_orchestrator.models import ReportSchedule, SharedState, StateName
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.evaluations import SPANS_KEPT, EvaluatedSpan, spans_of
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
 

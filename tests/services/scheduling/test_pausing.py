@@ -14,7 +14,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
-from report_orchestrator.services.scheduling.queue_schedules import wanted_schedules
+from report_orchestrator.services.timetable.queue_schedules import wanted_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report, make_runtime
 from tests.support.settings_factory import SettingsFactory
 

@@ -10,7 +10,7 @@ from tests.support.schedule_players import is_different
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
-DUE_TIMES, OPEN_DUE_RUNS = "services.scheduling.due_times", "services.scheduling.open_due_runs"
+DUE_TIMES, OPEN_DUE_RUNS = "services.timetable.due_times", "services.scheduling.open_due_runs"
 DEFINITION = "services.discovery.definition"
 CLOCK_LEAPS = "services.scheduling.clock_leaps"
 MUTANTS = [

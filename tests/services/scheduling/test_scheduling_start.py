@@ -11,8 +11,8 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, StateName
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
-from report_orchestrator.services.scheduling.queue_sync import sync_schedules
 from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now
+from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
 

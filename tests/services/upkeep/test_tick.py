@@ -8,7 +8,7 @@ import pytest
 
 from report_orchestrator import tasks
 from report_orchestrator.models import SharedState
-from report_orchestrator.services.scheduling.queue_schedules import LONGEST_UPKEEP
+from report_orchestrator.services.timetable.queue_schedules import LONGEST_UPKEEP
 from report_orchestrator.services.upkeep.tick import tick_if_overdue
 from report_orchestrator.testing import FakePorts
 from tests.support.run_factory import NewRun

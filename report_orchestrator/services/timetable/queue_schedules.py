@@ -13,7 +13,7 @@ from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.models import ReportSchedule, ScheduleState
 from report_orchestrator.models.shared_state import TURN_PREFIX
 from report_orchestrator.ports import QueueSchedule
-from report_orchestrator.services.scheduling.due_times import next_window
+from report_orchestrator.services.timetable.due_times import next_window
 
 TASKS = "report_orchestrator.tasks"
 PREFIX = "report orchestrator: "

@@ -16,14 +16,14 @@ from report_orchestrator.models import SharedState, StateName
 from report_orchestrator.ports import ScheduleSync
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
-from report_orchestrator.services.scheduling.due_times import on_time_since
-from report_orchestrator.services.scheduling.effective_settings import (
+from report_orchestrator.services.timetable.due_times import on_time_since
+from report_orchestrator.services.timetable.effective_settings import (
     DECIDING,
     Switch,
     effective_settings,
     schedule_settings,
 )
-from report_orchestrator.services.scheduling.queue_schedules import pipeline_schedules, ticks, wanted_schedules
+from report_orchestrator.services.timetable.queue_schedules import pipeline_schedules, ticks, wanted_schedules
 
 MANY = 500
 """If more reports than this changed, the whole table is synced."""

@@ -15,8 +15,8 @@ from report_orchestrator.domain.cron import last_time, next_time, times_between
 from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.models import ReportSchedule
-from report_orchestrator.services.scheduling.cron_zone import named_zone
-from report_orchestrator.services.scheduling.effective_settings import Switch
+from report_orchestrator.services.timetable.cron_zone import named_zone
+from report_orchestrator.services.timetable.effective_settings import Switch
 
 TIMES_AT_ONCE = 500
 """Times of one report in one decision. The next decision takes the rest, as one piece of the same catch-up."""

@@ -14,11 +14,11 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportSchedule, SharedState, StateName
 from report_orchestrator.ports import QueueSchedule, ScheduleSync
 from report_orchestrator.services.discovery.full_scan import discover
-from report_orchestrator.services.scheduling import queue_sync
-from report_orchestrator.services.scheduling.effective_settings import effective_settings
 from report_orchestrator.services.scheduling.pausing import pause
-from report_orchestrator.services.scheduling.queue_schedules import ticks
-from report_orchestrator.services.scheduling.queue_sync import (
+from report_orchestrator.services.timetable import queue_sync
+from report_orchestrator.services.timetable.effective_settings import effective_settings
+from report_orchestrator.services.timetable.queue_schedules import ticks
+from report_orchestrator.services.timetable.queue_sync import (
     remove_schedules,
     request_sync,
     sync_if_stale,

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from report_orchestrator.exceptions import InvalidReportError
-from report_orchestrator.services.scheduling.cron_zone import named_zone
+from report_orchestrator.services.timetable.cron_zone import named_zone
 
 
 @pytest.mark.parametrize("name", ["Europe/Kiev", "US/Pacific", "Asia/Calcutta", "PST8PDT", "EST", "Etc/GMT+3", "UTC"])
