@@ -26,6 +26,10 @@ class Runtime(Ports):
     @cached_property
     def settings(self) -> Settings:
         """The effective settings, read from the database once, at their first use."""
+        return self.read_settings()
+
+    def read_settings(self) -> Settings:
+        """Read the effective settings again: another process may have switched them since."""
         return self.make_effective(self.configured)
 
     def as_configured(self) -> Self:

@@ -30,16 +30,16 @@ MANY = 500
 
 
 def sync_schedules(*, runtime: Runtime) -> ScheduleSync:
-    """Make these settings effective for all processes, and the schedule table match them. Idempotent."""
+    """Make these settings effective for all processes, and the schedule table match them. Idempotent.
+
+    A runtime with effective settings leaves those in effect as they are.
+    """
     now = runtime.clock()
-    token = _begin(runtime)
-    synced = runtime.queue.sync_schedules(wanted_schedules(runtime.settings, now, report_model=runtime.reports.label))
-    with transaction.atomic(using=database_alias()):
-        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
-        if state.detail.get("stale") == token:
-            _write(state, {name: value for name, value in state.detail.items() if name != "stale"})
-    _correct_turns(runtime.settings, now)
-    _emit(synced, runtime.settings)
+    settings, token = _begin(runtime)
+    synced = runtime.queue.sync_schedules(wanted_schedules(settings, now, report_model=runtime.reports.label))
+    _end(settings, token)
+    _correct_turns(settings, now)
+    _emit(synced, settings)
     return synced
 
 
@@ -58,7 +58,7 @@ def remove_schedules(*, runtime: Runtime) -> ScheduleSync:
     return removed
 
 
-def _begin(runtime: Runtime) -> str:
+def _begin(runtime: Runtime) -> tuple[Settings, str]:
     """Store the settings, and mark the table as stale until this sync ends; a crash leaves it stale for the next tick.
 
     The sync covers the reports that changed before. One that is edited meanwhile is recorded again, and stays recorded.
@@ -66,11 +66,26 @@ def _begin(runtime: Runtime) -> str:
     token, now = uuid4().hex, runtime.clock()
     with transaction.atomic(using=database_alias()):
         SharedState.objects.lock(StateName.SCHEDULES, now=now)
+        # Read under the lock: a tick that began before a switch must not undo it.
+        settings = runtime.read_settings()
         state = SharedState.objects.get(name=StateName.SCHEDULES)
-        switch = _switch(state, runtime.settings, now)
-        detail: dict[str, object] = {"in_force": schedule_settings(runtime.settings), "stale": token}
+        switch = _switch(state, settings, now)
+        detail: dict[str, object] = {"in_force": schedule_settings(settings), "stale": token}
         _write(state, detail if switch is None else detail | {"switch": switch.as_json()})
-    return token
+    return settings, token
+
+
+def _end(settings: Settings, token: str) -> None:
+    """Mark the table as no longer stale, unless another sync or edit did so meanwhile.
+
+    If that sync was for other settings, the table may have got the rows of these after its own: it is stale again.
+    """
+    with transaction.atomic(using=database_alias()):
+        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        if state.detail.get("in_force") != schedule_settings(settings):
+            _write(state, {**state.detail, "stale": uuid4().hex})
+        elif state.detail.get("stale") == token:
+            _write(state, {name: value for name, value in state.detail.items() if name != "stale"})
 
 
 def _switch(state: SharedState, settings: Settings, now: datetime) -> Switch | None:
@@ -116,13 +131,14 @@ def _sync_changed(*, runtime: Runtime) -> ScheduleSync | None:
     # One transaction with the record of the changed reports, so that a failure leaves them recorded.
     with transaction.atomic(using=database_alias()):
         state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        settings = runtime.read_settings()
         keys = state.detail.get("reports", [])
         _write(state, {**state.detail, "reports": []})
-        if runtime.settings.scheduling_approach != "pipeline":
+        if settings.scheduling_approach != "pipeline":
             return None
         wanted = pipeline_schedules(runtime.reports.label, keys)
         synced = runtime.queue.sync_schedules(wanted, only=[(key,) for key in keys])
-    _emit(synced, runtime.settings)
+    _emit(synced, settings)
     return synced
 
 

@@ -13,6 +13,7 @@ from pytest_django import Settings as DjangoSettings
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportSchedule, SharedState, StateName
 from report_orchestrator.ports import QueueSchedule, ScheduleSync
+from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.pausing import pause
 from report_orchestrator.services.timetable import queue_sync
@@ -204,3 +205,42 @@ def test_an_edit_that_comes_during_a_sync_is_not_lost(two_reports: FakePorts, mo
         sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
     assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+
+
+@pytest.mark.parametrize("change", ["a sync in progress", "an edit"])
+def test_a_tick_that_began_before_a_switch_does_not_undo_it(two_reports: FakePorts, change: str) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, SENSOR))
+    running = Runtime.of(two_reports.ports, SENSOR, effective_settings)
+    assert running.settings.scheduling_approach == "sensor"
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    if change == "an edit":
+        two_reports.reports.change("1", cron="5 * * * *")
+        discover(runtime=make_runtime(two_reports.ports, PIPELINE))
+    else:
+        state = SharedState.objects.get(name=StateName.SCHEDULES)
+        state.detail |= {"stale": "a token"}
+        state.save()
+    assert sync_if_stale(runtime=running) is not None
+    assert effective_settings(SENSOR).scheduling_approach == "pipeline"
+    assert two_reports.queue.lines.keys() == ALWAYS | {f"report {key}: Windstorm accumulation" for key in ("1", "2")}
+    expected = "5 * * * *" if change == "an edit" else "0 * * * *"
+    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == expected
+
+
+def test_of_two_clusters_that_start_at_once_the_last_one_determines_the_lines(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = FakeQueue.sync_schedules
+
+    def overtaken(self: FakeQueue, wanted: Iterable[QueueSchedule], **only: Any) -> ScheduleSync:
+        monkeypatch.setattr(FakeQueue, "sync_schedules", sync)
+        sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+        return sync(self, wanted, **only)
+
+    monkeypatch.setattr(FakeQueue, "sync_schedules", overtaken)
+    sync_schedules(runtime=make_runtime(two_reports.ports, SENSOR))
+    ticking = Runtime.of(two_reports.ports, SENSOR, effective_settings)
+    assert ticking.settings.scheduling_approach == "pipeline"
+    assert sync_if_stale(runtime=ticking) is not None
+    assert two_reports.queue.lines.keys() == ALWAYS | {f"report {key}: Windstorm accumulation" for key in ("1", "2")}
+    assert sync_if_stale(runtime=ticking) is None
