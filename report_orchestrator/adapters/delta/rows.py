@@ -17,7 +17,7 @@ import ijson
 import pyarrow as pa
 
 from report_orchestrator.adapters.delta.numbers import InexactError, cast_exactly, digit_columns, in_column
-from report_orchestrator.adapters.json_completeness import DEEPEST, LoneSurrogates, NestingGuard
+from report_orchestrator.adapters.json_completeness import DEEPEST, LoneSurrogates, NestingGuard, TopLevelText
 
 STEP = 256 * 1024
 """Bytes parsed at once; each step gives one batch."""
@@ -241,26 +241,27 @@ def _unfit_json() -> Iterator[None]:
 
 
 class _Top:
-    """Search the top level of the document for `results`, and stop there: this parser is the slow one."""
+    """Search the top level of the document for `results`. Nested values are left out: this parser is the slow one."""
 
     def __init__(self) -> None:
         self.is_list = False
         self._events: list[tuple[str, Any]] = ijson.sendable_list()
         self._parser = ijson.basic_parse_coro(self._events)
+        self._text = TopLevelText()
         self._depth = 0
         self._is_next = False
 
     def see(self, step: bytes) -> None:
-        if self.is_list:
-            return
-        self._parser.send(step)
+        if text := self._text.see(step):  # nothing would be the end of the document
+            self._parser.send(text)
         for event, value in self._events:
             if self._is_next and event != "start_array":
                 raise UnfitError("its `results` is not a list")
-            if self._is_next:
-                self.is_list = True
-                return
+            self.is_list |= self._is_next
             self._is_next = event == "map_key" and self._depth == 1 and value == "results"
+            if self._is_next and self.is_list:
+                # Parsers of JSON take the last one; the rows of the first are already read.
+                raise UnfitError("it has `results` more than once")
             self._depth += event.startswith("start_") - event.startswith("end_")
         self._events.clear()
 
