@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from itertools import islice
 
+from django.db import transaction
+
 from report_orchestrator.domain.error_codes import RefusalCode
 from report_orchestrator.domain.reports import describe_report
 from report_orchestrator.exceptions import NotPossibleError
@@ -12,8 +14,15 @@ from report_orchestrator.models.changes import ChangeSource
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.next_times import correct_next_times
 from report_orchestrator.services.discovery.result import Acceptance, Discovery
-from report_orchestrator.services.discovery.schedule_sync import CHUNK, Scan, retire, schedules_of, sync_chunk
-from report_orchestrator.services.events import emit_schedule_event
+from report_orchestrator.services.discovery.schedule_sync import (
+    CHUNK,
+    Scan,
+    lock_definitions,
+    retire,
+    schedules_of,
+    sync_chunk,
+)
+from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
 
 GUARDED_SHARE = 0.2
@@ -93,7 +102,20 @@ def _remove_missing(scanned_keys: set[str], scan: Scan, accepted: Acceptance | N
         scan.result.held_removals = reports
         emit_schedule_event("removals_held", held=len(gone), known=known)
         return []
-    return retire(list(gone), scan, accepted)
+    return _retire_missing(list(gone), scan, accepted)
+
+
+def _retire_missing(keys: Sequence[str], scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
+    retired: list[ReportSchedule] = []
+    for start in range(0, len(keys), CHUNK):
+        chunk = keys[start : start + CHUNK]
+        # Read again under the lock: a report that was just created under a deleted one's key has already been refreshed.
+        with transaction.atomic(using=database_alias()):
+            if not scan.result.dry_run:
+                lock_definitions(scan.runtime)
+            restored = {summary.key for summary in scan.runtime.reports.summaries(chunk)}
+            retired += retire([key for key in chunk if key not in restored], scan, accepted)
+    return retired
 
 
 def _digest(reports: Sequence[str]) -> str:

@@ -220,28 +220,24 @@ def _archive_runs(row: ReportSchedule) -> None:
 
 
 def retire(keys: Sequence[str], scan: Scan, accepted: Acceptance | None = None) -> list[ReportSchedule]:
-    """Mark reports as removed, and return them.
+    """Mark the reports of at most a chunk of keys as removed, and return them. Call it under the lock of definitions.
 
     Their history stays, and names the person who accepted the removal, if any.
     """
-    retired: list[ReportSchedule] = []
     source, after = scan.source, dict[str, Json]()
     if accepted and accepted.actor:
         source, after = ChangeSource.PERSON, {"actor": accepted.actor, "reason": accepted.reason}
-    for start in range(0, len(keys), CHUNK):
-        with transaction.atomic(using=database_alias()):
-            locked = schedules_of(scan.runtime).select_for_update().present().order_by("pk")
-            rows = list(locked.filter(report_key__in=keys[start : start + CHUNK]))
-            edits = Edits(now=scan.runtime.clock(), source=source, updated=rows)
-            for row in rows:
-                before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
-                change = Change(kind=ChangeKind.REMOVED, report=str(row), before=before, after=after)
-                edits.changes.append((row, change, edits.now))
-                row.state = ScheduleState.REMOVED
-                row.problem_code, row.problem = "", ""
-                row.next_run_at, row.changed_at = None, edits.now
-            if not scan.result.dry_run:
-                save_edits(edits)
-        scan.result.changes += [change for _row, change, _since in edits.changes]
-        retired += rows
-    return retired
+    locked = schedules_of(scan.runtime).select_for_update().present().order_by("pk")
+    rows = list(locked.filter(report_key__in=keys))
+    edits = Edits(now=scan.runtime.clock(), source=source, updated=rows)
+    for row in rows:
+        before: dict[str, Json] = {"name": row.name, "cron": row.cron, "state": row.state}
+        change = Change(kind=ChangeKind.REMOVED, report=str(row), before=before, after=after)
+        edits.changes.append((row, change, edits.now))
+        row.state = ScheduleState.REMOVED
+        row.problem_code, row.problem = "", ""
+        row.next_run_at, row.changed_at = None, edits.now
+    if not scan.result.dry_run:
+        save_edits(edits)
+    scan.result.changes += [change for _row, change, _since in edits.changes]
+    return rows

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from report_orchestrator.conf import get_settings
-from report_orchestrator.domain.reports import ReportSummary
+from report_orchestrator.domain.reports import Report, ReportSummary
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.services.discovery.changed import refresh
@@ -183,6 +183,31 @@ def _streaming(fakes: FakePorts) -> Callable[..., Iterator[ReportSummary]]:
             refresh(["3"], runtime=fakes.runtime(get_settings()))
 
     return streaming
+
+
+def test_a_report_that_comes_back_during_a_discovery_is_not_retired_by_it(
+    fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(fakes, 3)
+    report = fakes.reports.reports["2"]
+    for key in ("2", "3"):
+        fakes.reports.remove(key)
+    monkeypatch.setattr(FakeReports, "summaries", _restoring(fakes, report))
+    assert kinds(discover(runtime=fakes.runtime(get_settings()))) == ["removed"]
+    assert (row("2").state, row("3").state) == ("active", "removed")
+
+
+def _restoring(fakes: FakePorts, report: Report) -> Callable[..., Iterator[ReportSummary]]:
+    """The host's reports. A deleted one is restored in another process once discovery has missed it twice."""
+    stream = FakeReports.summaries
+
+    def restoring(self: FakeReports, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
+        yield from stream(self, keys)
+        if keys == ["2", "3"] and report.key not in self.reports:
+            self.add(report)
+            refresh([report.key], runtime=fakes.runtime(get_settings()))
+
+    return restoring
 
 
 def test_a_cron_or_a_key_that_does_not_fit_stops_no_other(fakes: FakePorts) -> None:
