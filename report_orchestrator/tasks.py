@@ -1,14 +1,17 @@
 """The tasks that qcluster calls by dotted path. Each calls a service, and ends well within the queue's time limit."""
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+
+from django.db import Error
 
 from report_orchestrator.adapters.queue.django_q import URGENT, send
 from report_orchestrator.adapters.queue.message_slots import free_message_slot
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, StateName
 from report_orchestrator.models.shared_state import CLOCK_SLACK, TURN_PREFIX
 from report_orchestrator.runtime import Runtime
-from report_orchestrator.services.discovery.changed import refresh_changed, refresh_changed_if_due
+from report_orchestrator.services.discovery.changed import refresh_changed_at_tick, refresh_changed_if_due
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running import worker
@@ -18,9 +21,10 @@ from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.evaluations import is_recorded, record_evaluation
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
-from report_orchestrator.services.timetable.queue_schedules import TASKS, pipeline_name, window_schedule
+from report_orchestrator.services.timetable.queue_schedules import PREFIX, TASKS, pipeline_name, window_schedule
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep import tick as upkeep
+from report_orchestrator.services.upkeep_failures import UpkeepTask, record_failure
 from report_orchestrator.wiring import get_runtime
 
 LONGEST = timedelta(seconds=45)
@@ -33,6 +37,7 @@ DECIDE_FOR = timedelta(seconds=20)
 """Longest time in which one tick takes more due reports, as a ticking cluster sends no heartbeats meanwhile. The next tick
 follows at once.
 """
+FIRST_DISCOVERY_RETRY, LAST_DISCOVERY_RETRY = timedelta(minutes=1), timedelta(hours=1)
 SLICE = timedelta(seconds=1)
 """Interval at which a busy worker checks for overdue upkeep, whose message may be far behind in the queue."""
 
@@ -89,7 +94,7 @@ def cron_sensor() -> int:
     """Tick of the sensor approach: sync edits that sent no signal, then create due runs. Return their number."""
     runtime = get_runtime()
     start_scheduling(runtime=runtime)
-    refresh_changed(runtime=runtime)
+    refresh_changed_at_tick(runtime=runtime)
     return _open_due_runs(runtime, "cron_sensor").runs
 
 
@@ -97,7 +102,7 @@ def decide_window() -> int:
     """Tick of the schedule approach: sync edits that sent no signal, then create due runs. Return their number."""
     runtime = get_runtime()
     start_scheduling(runtime=runtime)
-    refresh_changed(runtime=runtime)
+    refresh_changed_at_tick(runtime=runtime)
     created = _open_due_runs(runtime, "decide_window")
     # Without time zones the queue's own next time would skip a repeated hour.
     line = window_schedule(runtime.settings, runtime.clock())
@@ -143,8 +148,27 @@ def rediscover() -> None:
 
 
 def run_discovery() -> int:
-    """Discover the host's reports and sync the queue's schedules. Return the number of changes."""
+    """Discover the host's reports and sync the queue's schedules. Return the number of changes.
+
+    After a failure the next discovery is in a minute, then in two and so on up to an hour.
+    """
     runtime = get_runtime()
-    result = discover(runtime=runtime)
+    try:
+        result = discover(runtime=runtime)
+    except Exception as error:
+        failures = record_failure(UpkeepTask.DISCOVERY, error, clock=runtime.clock)
+        with suppress(Error):
+            _discover_again(runtime, failures)
+        raise
     sync_schedules(runtime=runtime)
     return len(result.changes)
+
+
+def _discover_again(runtime: Runtime, failures: int) -> None:
+    pause = min(FIRST_DISCOVERY_RETRY * 2 ** min(failures - 1, 10), LAST_DISCOVERY_RETRY)
+    retry_at = runtime.clock() + pause
+    turn = SharedState.objects.filter(name=f"{TURN_PREFIX}{TASKS}.rediscover")
+    if turn.exists():
+        turn.filter(due_at__gt=retry_at).update(due_at=retry_at)
+    elif pause < runtime.settings.discovery_sensor_interval:  # a cluster without our ticks
+        runtime.queue.move_schedule(f"{PREFIX}discovery", retry_at)

@@ -342,7 +342,8 @@ class FakeQueue:
         return synced
 
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
-        self.lines[name] = replace(self.lines[name], next_run_at=next_run_at)
+        if name in self.lines:
+            self.lines[name] = replace(self.lines[name], next_run_at=next_run_at)
 
     def workers_alive(self) -> int | None:
         return self.workers

@@ -17,12 +17,14 @@ CLOCK_SLACK = timedelta(seconds=5)
 TURN_PREFIX = "bell: "
 CLUSTER_PREFIX = "cluster: "
 MESSAGE_PREFIX = "message: "
+FAILURE_PREFIX = "failed: "
 
 
 class StateName(StrEnum):
     """The primary keys in use. Turns of ticks are `TURN_PREFIX` and the task's dotted path;
     clusters that tick report under `CLUSTER_PREFIX` and their id, with `ended` in the detail once they have stopped;
-    slots of messages that wait in the queue are `MESSAGE_PREFIX` and a number."""
+    slots of messages that wait in the queue are `MESSAGE_PREFIX` and a number; failures of upkeep are `FAILURE_PREFIX` and
+    the task."""
 
     SCHEDULING = "scheduling since"
     CLOCK = "clock"

@@ -10,5 +10,6 @@ running           takes a run from its first step to its end
 timetable         decides which times are due, and keeps the queue's schedules
 fireant           limits the use of Fireant over all clusters
 evidence          records where a result came from, and who changed a run
+upkeep_failures   records failures of upkeep until the task succeeds
 events            emits the signals of all of them
 """

@@ -23,6 +23,7 @@ from report_orchestrator.services.monitoring.dashboard import read_dashboard
 from report_orchestrator.services.monitoring.findings import check_health
 from report_orchestrator.services.monitoring.forecast import read_forecast
 from report_orchestrator.services.monitoring.unfinished_runs import read_latest_activity, read_unfinished_runs
+from report_orchestrator.services.upkeep_failures import UpkeepTask, record_failure
 from report_orchestrator.testing import FakePorts
 from tests.demo.history import fill_history
 from tests.support.admin_pages import (
@@ -94,6 +95,19 @@ class TestHealthAndDashboardAgree:
         make_schedule(next_run_at=now - HOUR, report_model=fakes.reports.label)
 
         assert self.verdict(fakes) == ({"schedules"}, "bad")
+
+    @pytest.mark.parametrize(("failures", "expected"), [(1, (set(), "warn")), (2, ({"upkeep"}, "bad"))])
+    def test_failed_upkeep(
+        self, fakes: FakePorts, viewer: Client, now: datetime, failures: int, expected: tuple[set[str], str]
+    ) -> None:
+        for _ in range(failures):
+            record_failure(UpkeepTask.DISCOVERY, ValueError(f"no column {HOSTILE}"), clock=fakes.clock)
+
+        assert self.verdict(fakes) == expected
+        page = viewer.get(dashboard_address())
+        assert ("failed 2 times in a row: discovery of reports" in text_of(page)) == (failures == 2)
+        assert "ValueError: no column" in text_of(page)
+        assert HOSTILE not in page.content.decode()
 
     @pytest.mark.parametrize("silent", ["tick", "bell: report_orchestrator.tasks.tick"])
     def test_silence_is_red_while_all_are_paused_too(self, fakes: FakePorts, now: datetime, silent: str) -> None:

@@ -22,6 +22,7 @@ NAMES = [
     "cluster: runs",
     "cluster: leases",
     "cluster: schedules",
+    "cluster: upkeep",
     "cluster: workers",
     "Fireant",
     "Fireant's clock",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from report_orchestrator.admin.dashboard.signs import BAD, WARN
 from report_orchestrator.admin.ui.format import Sign
@@ -13,8 +13,17 @@ from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STEP_LABELS
 from report_orchestrator.services.monitoring.dashboard import Dashboard
+from report_orchestrator.services.upkeep_failures import UpkeepTask
 
 GROUPS_SHOWN = 8
+UPKEEP_LABELS = {
+    UpkeepTask.TICK: gettext_lazy("tick"),
+    UpkeepTask.DISCOVERY: gettext_lazy("discovery of reports"),
+    UpkeepTask.EDITS: gettext_lazy("search for edited reports"),
+    UpkeepTask.QUEUE_SCHEDULES: gettext_lazy("synchronization of Django-Q's schedules"),
+    UpkeepTask.PRUNING: gettext_lazy("deletion of old rows"),
+    UpkeepTask.TEMP_FILES: gettext_lazy("removal of temporary files"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ def find_problems(dashboard: Dashboard, viewer: Viewer) -> list[Problem]:
         *_failures(dashboard, viewer),
         *_held_removals(dashboard, viewer),
         *_quarantined(dashboard, viewer),
+        *_failed_upkeep(dashboard),
     ]
 
 
@@ -138,3 +148,14 @@ def _quarantined(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
         ).format(count=number(row.count), problem=error_title(row.problem))
         address = viewer.list_address(ReportSchedule, problem=row.problem)
         yield Problem(WARN, title, "", gettext("View reports"), address)
+
+
+def _failed_upkeep(dashboard: Dashboard) -> Iterator[Problem]:
+    for row in dashboard.snapshot.failed_upkeep:
+        title = ngettext(
+            "Maintenance failed {count} time: {task}", "Maintenance failed {count} times in a row: {task}", row.failures
+        ).format(count=number(row.failures), task=UPKEEP_LABELS[row.task])
+        detail = gettext("Last failure {ago}. {error}").format(
+            ago=away(min(row.last_at, dashboard.snapshot.now), dashboard.snapshot.now), error=isolated(row.message)
+        )
+        yield Problem(BAD if row.failures > 1 else WARN, title, detail, "", None)

@@ -23,6 +23,7 @@ from report_orchestrator.services.discovery.schedule_sync import (
     sync_chunk,
 )
 from report_orchestrator.services.events import database_alias
+from report_orchestrator.services.upkeep_failures import UpkeepTask, recording_failure
 
 STAMP_OVERLAP = timedelta(seconds=30)
 """A host's transaction may commit a stamp up to this long after writing it."""
@@ -83,6 +84,12 @@ def refresh_changed_if_due(*, runtime: Runtime) -> None:
     """Call `refresh_changed` once in `CRON_SENSOR_INTERVAL_SECONDS`, over all clusters: for approaches without a sensor."""
     now = runtime.clock()
     if SharedState.objects.claim_turn(StateName.EDITS, now=now, until=now + runtime.settings.cron_sensor_interval):
+        refresh_changed_at_tick(runtime=runtime)
+
+
+def refresh_changed_at_tick(*, runtime: Runtime) -> None:
+    """Call `refresh_changed`; record its failure, which nobody sees, for health."""
+    with recording_failure(UpkeepTask.EDITS, clock=runtime.clock):
         refresh_changed(runtime=runtime)
 
 

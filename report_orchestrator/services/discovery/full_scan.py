@@ -24,6 +24,7 @@ from report_orchestrator.services.discovery.schedule_sync import (
 )
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
+from report_orchestrator.services.upkeep_failures import UpkeepTask, forget_failure
 
 GUARDED_SHARE = 0.2
 """Removals of more than this share of all reports are held for a person: a wrong database router is a likelier cause."""
@@ -79,6 +80,7 @@ def _discover(scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
     if not result.dry_run:
         held = {"held": result.held_removals[:HELD_SHOWN], "held_digest": _digest(result.held_removals)}
         SharedState.objects.record(StateName.DISCOVERY, now=runtime.clock(), detail=summary | held)
+        forget_failure(UpkeepTask.DISCOVERY)
     emit_schedule_event("reports_discovered", **summary)
     if accepted and accepted.digest and not removed:
         raise NotPossibleError(

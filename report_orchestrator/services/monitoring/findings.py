@@ -46,7 +46,7 @@ def check_health(*, runtime: Runtime) -> list[Finding]:
     findings.append(_unless_stalled(late_runs, snapshot.overdue_since is not None))
     hint = "Workers were lost and their runs were not taken over. Restart qcluster."
     findings.append(_unless_stalled(_overdue("leases", leases, now, OVERDUE_AFTER, hint), not snapshot.runs_advance))
-    return [*findings, _schedules(snapshot), _fireant(snapshot.circuit, now)]
+    return [*findings, _schedules(snapshot), _upkeep(snapshot), _fireant(snapshot.circuit, now)]
 
 
 def worker_finding(snapshot: Snapshot) -> Finding:
@@ -131,6 +131,19 @@ def _unless_stalled(finding: Finding, is_stalled: bool) -> Finding:
     if finding.well or is_stalled:
         return finding
     return replace(finding, well=True, hint="Work goes on. If it stays late, start more workers.")
+
+
+def _upkeep(snapshot: Snapshot) -> Finding:
+    """Report failed tasks. A single failure is well, since the task is tried again soon; it names no report or address."""
+    failed = snapshot.failed_upkeep
+    if not failed:
+        return Finding(name="upkeep", well=True, detail="no failures")
+    details = [
+        f"{row.task}: {row.failures} {'failure' if row.failures == 1 else 'failures'} since {_instant(row.since)} ({row.cause})"
+        for row in failed
+    ]
+    hint = "It is retried by itself. The dashboard and qcluster's log show the error."
+    return Finding(name="upkeep", well=all(row.failures == 1 for row in failed), detail="; ".join(details), hint=hint)
 
 
 def _fireant(circuit: Circuit, now: datetime) -> Finding:

@@ -9,6 +9,7 @@ from django.db.models import Count, Min, Q
 from report_orchestrator.conf import Settings
 from report_orchestrator.models import ReportSchedule, ScheduleState, SharedState, StateName
 from report_orchestrator.models.schedules import live_condition
+from report_orchestrator.models.shared_state import FAILURE_PREFIX
 from report_orchestrator.services.fireant.circuit_breaker import Circuit
 from report_orchestrator.services.monitoring.overdue import (
     OVERDUE_AFTER,
@@ -25,6 +26,7 @@ from report_orchestrator.services.monitoring.overdue import (
 from report_orchestrator.services.monitoring.unfinished_runs import UnfinishedRuns, read_unfinished_runs
 from report_orchestrator.services.scheduling.clock_leaps import ClockHistory
 from report_orchestrator.services.timetable.effective_settings import Switch, effective_settings
+from report_orchestrator.services.upkeep_failures import UpkeepTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,21 @@ class Pause:
     since: datetime | None
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedUpkeep:
+    """A task of upkeep that has failed, `failures` times in a row since `since`, and not succeeded yet.
+
+    `cause` is the exception's class or our error code. `message` is its text without secrets.
+    """
+
+    task: UpkeepTask
+    failures: int
+    since: datetime
+    last_at: datetime
+    cause: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +94,7 @@ class Snapshot:
     waits_for_clock: int
     held_removals: int
     discovered_at: datetime | None
+    failed_upkeep: Sequence[FailedUpkeep]
 
     @property
     def paused_reports(self) -> int:
@@ -157,7 +175,23 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
         waits_for_clock=ahead.count() if clock is not None and clock.set_back_by(now) else 0,
         held_removals=0 if discovery is None else int(discovery.detail.get("held_removals") or 0),
         discovered_at=marked_at(states, StateName.DISCOVERY),
+        failed_upkeep=_failed_upkeep(states),
     )
+
+
+def _failed_upkeep(states: SharedStates) -> list[FailedUpkeep]:
+    return [
+        FailedUpkeep(
+            task=task,
+            failures=state.detail["failures"],
+            since=datetime.fromisoformat(state.detail["since"]),
+            last_at=state.marked_at,
+            cause=state.detail["cause"],
+            message=state.detail["message"],
+        )
+        for task in UpkeepTask
+        if (state := states.get(FAILURE_PREFIX + task)) is not None and state.marked_at is not None
+    ]
 
 
 def read_shared_states() -> SharedStates:

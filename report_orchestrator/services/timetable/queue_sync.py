@@ -24,6 +24,7 @@ from report_orchestrator.services.timetable.effective_settings import (
     schedule_settings,
 )
 from report_orchestrator.services.timetable.queue_schedules import pipeline_schedules, ticks, wanted_schedules
+from report_orchestrator.services.upkeep_failures import UpkeepTask, recording_failure
 
 MANY = 500
 """If more reports than this changed, the whole table is synced."""
@@ -34,6 +35,11 @@ def sync_schedules(*, runtime: Runtime) -> ScheduleSync:
 
     A runtime with effective settings leaves those in effect as they are.
     """
+    with recording_failure(UpkeepTask.QUEUE_SCHEDULES, clock=runtime.clock):
+        return _sync_all(runtime)
+
+
+def _sync_all(runtime: Runtime) -> ScheduleSync:
     now = runtime.clock()
     settings, token = _begin(runtime)
     synced = runtime.queue.sync_schedules(wanted_schedules(settings, now, report_model=runtime.reports.label))
@@ -129,7 +135,7 @@ def sync_if_stale(*, runtime: Runtime) -> ScheduleSync | None:
 
 def _sync_changed(*, runtime: Runtime) -> ScheduleSync | None:
     # One transaction with the record of the changed reports, so that a failure leaves them recorded.
-    with transaction.atomic(using=database_alias()):
+    with recording_failure(UpkeepTask.QUEUE_SCHEDULES, clock=runtime.clock), transaction.atomic(using=database_alias()):
         state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
         settings = runtime.read_settings()
         keys = state.detail.get("reports", [])

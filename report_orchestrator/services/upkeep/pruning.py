@@ -5,10 +5,10 @@ first to lock it wins.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from report_orchestrator.models import (
@@ -23,8 +23,10 @@ from report_orchestrator.models import (
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
+from report_orchestrator.services.upkeep_failures import UpkeepTask, forget_failure, record_failure
 
 EVERY = timedelta(hours=1)
+RETRY_AFTER = timedelta(minutes=10)
 BATCH = 500
 CLUSTERS_KEPT_FOR = timedelta(days=1)
 """The rows of clusters that have ended are deleted after this time."""
@@ -57,12 +59,14 @@ def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
         unused_since = now - timedelta(days=runtime.settings.keep_payloads_days)
         batches["payloads"] = lambda: _delete(RunPayload.objects.filter(run__ended_at__lt=unused_since))
     counts: Counter[str] = Counter()
+    errors: list[Exception] = []
     while batches and runtime.clock() < until:
         for kind, batch in list(batches.items()):
-            deleted = _try(kind, batch)
+            deleted = _try(kind, batch, errors)
             counts[kind] += deleted
             if deleted < BATCH:
                 del batches[kind]
+    _record_result(errors, runtime)
     pruned = {kind: count for kind, count in counts.items() if count}
     if pruned:
         emit_schedule_event("pruned", **pruned)
@@ -98,9 +102,18 @@ def _delete(
     return len(keys)
 
 
-def _try(kind: str, batch: Callable[[], int]) -> int:
+def _record_result(errors: Sequence[Exception], runtime: Runtime) -> None:
+    if not errors:
+        forget_failure(UpkeepTask.PRUNING)
+        return
+    record_failure(UpkeepTask.PRUNING, errors[0], clock=runtime.clock)
+    SharedState.objects.filter(name=StateName.PRUNING).update(due_at=runtime.clock() + RETRY_AFTER)
+
+
+def _try(kind: str, batch: Callable[[], int], errors: list[Exception]) -> int:
     try:
         return batch()
-    except DatabaseError as error:
+    except Exception as error:  # noqa: BLE001 - recorded as a failure; the queue's broker may raise anything
+        errors.append(error)
         emit_schedule_event("pruning_failed", kind=kind, error=str(error))
         return 0

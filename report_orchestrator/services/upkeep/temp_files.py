@@ -7,9 +7,10 @@ from report_orchestrator.exceptions import OrchestratorError
 from report_orchestrator.models import ReportRun, SharedState, StateName
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import emit_schedule_event
+from report_orchestrator.services.upkeep_failures import UpkeepTask, recording_failure
 
 EVERY = timedelta(days=1)
-RETRY_AFTER = timedelta(hours=1)
+RETRY_AFTER = timedelta(minutes=10)
 MAX_FILES = 50
 """Files removed in one tick, which has other work to do: a lake takes about 0.2 s for each."""
 CONTINUE_AFTER = timedelta(minutes=1)
@@ -27,10 +28,13 @@ def sweep_if_due(*, runtime: Runtime) -> int:
         return 0
     writing = [run.result_path for run in ReportRun.objects.filter(status=Status.RUNNING)]
     try:
-        removed = runtime.store.sweep(MIN_AGE, writing, most=MAX_FILES)
-    except OrchestratorError as error:
-        # Not raised: the rest of the tick does not depend on it.
+        with recording_failure(UpkeepTask.TEMP_FILES, clock=runtime.clock):
+            removed = runtime.store.sweep(MIN_AGE, writing, most=MAX_FILES)
+    except Exception as error:
         SharedState.objects.filter(name=StateName.TEMP_FILES).update(due_at=now + RETRY_AFTER)
+        if not isinstance(error, OrchestratorError):
+            raise
+        # Not raised: the rest of the tick does not depend on it.
         emit_schedule_event("sweep_failed", error_code=error.code, error=error.message)
         return 0
     if removed == MAX_FILES:

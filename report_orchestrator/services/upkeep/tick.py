@@ -18,6 +18,7 @@ from report_orchestrator.services.timetable.queue_sync import sync_if_stale
 from report_orchestrator.services.upkeep.clock_rollback import end_overlong_waits, shift_waits_after_rollback
 from report_orchestrator.services.upkeep.pruning import prune_if_due
 from report_orchestrator.services.upkeep.temp_files import sweep_if_due
+from report_orchestrator.services.upkeep_failures import UpkeepTask, recording_failure
 
 RENEW_EVERY = timedelta(seconds=2)
 """The poller renews its lease this often between batches; a batch takes less time than a lease lasts."""
@@ -29,18 +30,19 @@ NOTIFY_AFTER = timedelta(seconds=10)
 
 def tick(*, runtime: Runtime, until: datetime) -> None:
     """Run one round of maintenance. Any number of clusters may tick at once."""
-    start_scheduling(runtime=runtime)
-    shift_waits_after_rollback(StateName.TICK, now=runtime.clock())
-    end_overlong_waits(runtime=runtime)
-    follow_clock(runtime=runtime)
-    SharedState.objects.record(StateName.TICK, now=runtime.clock())
-    notify_startable(runtime=runtime)
-    create_overlooked_runs(runtime=runtime, until=until)
-    poll_exclusively(runtime=runtime, until=until)
-    sync_if_stale(runtime=runtime)
+    with recording_failure(UpkeepTask.TICK, clock=runtime.clock):
+        start_scheduling(runtime=runtime)
+        shift_waits_after_rollback(StateName.TICK, now=runtime.clock())
+        end_overlong_waits(runtime=runtime)
+        follow_clock(runtime=runtime)
+        SharedState.objects.record(StateName.TICK, now=runtime.clock())
+        notify_startable(runtime=runtime)
+        create_overlooked_runs(runtime=runtime, until=until)
+        poll_exclusively(runtime=runtime, until=until)
     if is_verified(runtime.clock()):
         prune_if_due(runtime=runtime, until=min(until, runtime.clock() + PRUNE_FOR))
         sweep_if_due(runtime=runtime)
+    sync_if_stale(runtime=runtime)  # after the others, which its errors then do not delay
     SharedState.objects.record(StateName.TICK, now=runtime.clock())
 
 

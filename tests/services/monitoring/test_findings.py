@@ -246,8 +246,8 @@ def test_health_status_and_dashboard_agree_on_the_workers(fakes: FakePorts, sile
 def test_health_takes_three_queries(
     new_run: NewRun, fakes: FakePorts, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    new_run().write(wake_at=fakes.clock() + timedelta(hours=1))
     ticked(fakes)
+    new_run().write(wake_at=fakes.clock() + timedelta(hours=1))
     with django_assert_num_queries(3):
         red(fakes)
 
