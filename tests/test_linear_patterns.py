@@ -56,26 +56,37 @@ def _is_text_pattern(value: object) -> bool:
 PATTERNS = patterns()
 
 
-def seconds(work: Callable[[], object], *, attempts: int = 3, enough: float = 0.02) -> float:
-    """Return the time of this thread that the work takes, at best and without coverage's own; enough is not measured again."""
-    best = float("inf")
+def seconds(work: Callable[[], object]) -> float:
+    """Return the time of this thread that the work takes, without that of coverage."""
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
-        for _attempt in range(attempts):
-            began = time.thread_time()
-            work()
-            best = min(best, time.thread_time() - began)
-            if best < enough:
-                break
+        began = time.thread_time()
+        work()
+        return time.thread_time() - began
     finally:
         sys.settrace(tracer)
-    return best
+
+
+def reference() -> object:
+    """Search 1 MiB with a plain pattern: about 10 ms on a machine of usual speed."""
+    return PLAIN.search("a-" * (MIB // 2))
 
 
 PLAIN = re.compile("[a-z]_|_[b-z]")
-ALLOWED = max(0.1, 10 * seconds(partial(PLAIN.search, "a-" * (MIB // 2)), enough=0))
-"""Seconds of this thread for 1 MiB: ten times what a plain pattern takes, which is 0.1 s on a machine of usual speed."""
+ATTEMPTS = 5
+
+
+def is_quick(work: Callable[[], object], *, share: float = 1.0, attempts: int = ATTEMPTS) -> bool:
+    """True if the work takes at most this share of 100 ms, or of ten references, at one of a few attempts.
+
+    Each attempt is compared with the reference beside it, as the machine has other work.
+    """
+    for _attempt in range(attempts):
+        taken = seconds(work)
+        if taken < share * 0.1 or taken < share * 10 * seconds(reference):
+            return True
+    return False
 
 
 def slowest_text(pattern: re.Pattern[str]) -> str:
@@ -89,9 +100,9 @@ def slowest_text(pattern: re.Pattern[str]) -> str:
 def test_each_pattern_is_linear_on_its_own_worst_text(name: str) -> None:
     pattern = PATTERNS[name]
     for text in worst_texts(pattern, SCREENED):
-        assert seconds(partial(pattern.sub, "", text)) < ALLOWED / 4, text[:60]
+        assert is_quick(partial(pattern.sub, "", text), share=1 / 4), text[:60]
     text = slowest_text(pattern)
-    assert seconds(partial(pattern.search, text)) < ALLOWED, text[:60]
+    assert is_quick(partial(pattern.search, text)), text[:60]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +112,7 @@ def test_each_pattern_is_linear_on_its_own_worst_text(name: str) -> None:
 def test_slow_patterns_are_found(slow: str) -> None:
     pattern = re.compile(slow, re.DOTALL)
     texts = worst_texts(pattern, SCREENED)
-    assert any(seconds(partial(pattern.sub, "", text), attempts=1) > ALLOWED / 4 for text in texts)
+    assert not all(is_quick(partial(pattern.sub, "", text), share=1 / 4, attempts=1) for text in texts)
 
 
 def test_all_patterns_are_compiled_where_they_can_be_found() -> None:
@@ -168,10 +179,10 @@ def test_no_reader_of_texts_takes_long(reader: str) -> None:
     read("warm")
     for unit in TEXTS.values():
         text = (unit * (MIB // len(unit)))[:MIB]
-        assert seconds(partial(read, text)) < ALLOWED, unit
+        assert is_quick(partial(read, text)), unit
 
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_masking_is_quick_on_the_worst_text_of_each_pattern(name: str) -> None:
     text = slowest_text(PATTERNS[name])
-    assert seconds(lambda: masking.masked(text, (SECRET,), is_cut=True)) < ALLOWED, text[:60]
+    assert is_quick(lambda: masking.masked(text, (SECRET,), is_cut=True)), text[:60]
