@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import requests
 from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-_OBJECTS = re.compile(r"<[\w.]++(?: object)? at 0x[0-9a-f]++>:? ?|\b\w++\((?:(?<=Connection\()|(?<=Pool\())[^()]*+\):? ?")
+_OBJECTS = re.compile(
+    r"<[\w.]++(?: object)? at 0x[0-9a-f]++>:? ?|\b\w++\((?:(?<=Connection\()|(?<=Pool\())[^()]*+\):? ?"
+)
 """The printed form of a library's connections and pools within a message."""
 LONGEST = 2048
 """Characters of a library's message that are searched: it may quote a whole response."""

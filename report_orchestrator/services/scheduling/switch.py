@@ -46,7 +46,7 @@ def switch_to_live(
         for row in _locked(keys, runtime):
             if not _is_live_after(row, switched.at, runtime):
                 _refuse_planned_end(row, switched.at, runtime)
-                row.live_from, row.live_until = switched.at, None
+                _make_live(row, switched.at, runtime)
                 switched.reports.append(row)
         switched.run_ids = _release_shadow_runs(switched, runtime)
         _save(switched, "live", actor, reason, runtime)
@@ -75,6 +75,15 @@ def switch_to_shadow(
                 switched.reports.append(row)
         _save(switched, "shadow", actor, reason, runtime)
     return switched
+
+
+def _make_live(row: ReportSchedule, at: datetime, runtime: Runtime) -> None:
+    """Make a report live after `at`. One that is live then only loses its planned end: its undecided times stay live."""
+    if not row.is_live_at(at, unless_switched=not runtime.settings.shadow):
+        row.live_from = at
+    elif row.live_from is None:
+        row.live_from = min(at, row.decided_until)
+    row.live_until = None
 
 
 def _is_live_after(row: ReportSchedule, at: datetime, runtime: Runtime) -> bool:

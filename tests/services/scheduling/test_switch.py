@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from report_orchestrator.services.running.worker import run_due
 from report_orchestrator.services.scheduling.backfill import Days, open_backfill, plan_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
+from report_orchestrator.services.scheduling.pausing import pause_all, resume_all
 from report_orchestrator.services.scheduling.switch import switch_to_live, switch_to_shadow
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
@@ -157,6 +159,22 @@ class TestSwitch:
         assert switch(fakes, "live", settings=LIVE) == ["1"]  # takes the planned end back
         work(fakes, LIVE, hours=2)
         assert submitted(fakes) == ["1", "2"] * 3
+
+    @pytest.mark.parametrize("settings", [LIVE, SHADOW])
+    @pytest.mark.parametrize("live_from", [None, START])
+    def test_a_planned_end_that_is_taken_back_leaves_undecided_times_live(
+        self, fakes: FakePorts, live_from: datetime | None, settings: Settings
+    ) -> None:
+        ReportSchedule.objects.update(live_from=live_from, live_until=START + 6 * HOUR)
+        pause_all(actor="ann", reason="", runtime=fakes.runtime(settings))
+        fakes.clock.advance(hours=2, minutes=10)
+        assert switch(fakes, "live", settings=settings) == ["1", "2"]
+        resume_all(actor="ann", runtime=fakes.runtime(settings))
+        open_due_runs(runtime=fakes.runtime(replace(settings, missed_runs="all")))
+        times = ReportRun.objects.filter(trigger=Trigger.SCHEDULED).values_list("scheduled_for", flat=True)
+        assert sorted(times) == [START + HOUR] * 2 + [START + 2 * HOUR] * 2
+        fakes.clock.advance(hours=6)
+        assert ReportSchedule.objects.live(fakes.clock.now, unless_switched=not settings.shadow).count() == 2
 
     def test_the_way_back_leaves_the_later_times_to_the_other_system(self, fakes: FakePorts) -> None:
         work(fakes, LIVE)
