@@ -286,7 +286,7 @@ class ResultTable(Protocol):
         """Append a result's rows with the run's columns, exactly once per run. Must be idempotent.
 
         `read` returns the result's bytes from the beginning and may be called more than once; its iterator raises at the end
-        if they are no longer those that were stored, so no row may be visible before it has ended.
+        if they are no longer those that were stored, so it must end before any row is visible, and before a note about the bytes.
         `heartbeat` must be called every few seconds, in the caller's thread. A result without rows is no error: return a `note`.
 
         Raises:

@@ -6,6 +6,8 @@ commit with the same reference, even from concurrent writers. Source:
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
 """
 
+from __future__ import annotations
+
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
@@ -36,6 +38,25 @@ StorageOptions = Callable[[], Mapping[str, str]]
 _TYPES: Mapping[type, pa.DataType] = {str: pa.string(), date: pa.date32(), datetime: pa.timestamp("us", tz="UTC")}
 
 
+class _ResultReader:
+    """Reads a result in threads, so that the lease is kept however slow its store is."""
+
+    def __init__(self, read: Callable[[], Iterable[bytes]], heartbeat: Callable[[], None]) -> None:
+        self._read = read
+        self._heartbeat = heartbeat
+        self._last: Iterator[bytes] = iter(())
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the result from its beginning."""
+        self._last = with_heartbeat(iter(self._read()), self._heartbeat)
+        return self._last
+
+    def finish(self) -> None:
+        """Read what is left of the last reading, whose end raises if the bytes are not those that were stored."""
+        for _chunk in self._last:
+            pass
+
+
 class DeltaResults:
     """A `ResultTable` at an address. `options` is called at each use, as tokens expire."""
 
@@ -58,25 +79,27 @@ class DeltaResults:
             ConfigurationError: the table cannot be reached.
         """
         constants = {name: pa.scalar(value, type=_TYPES[type(value)]) for name, value in columns.items()}
+        result = _ResultReader(read, heartbeat)
         for _conflict in range(MOST_CONFLICTS):
             # At once: a conflict with another of our writers needs no wait, and no retry of the run.
             with suppress(TableConflictError):
-                return self._append_once(run, constants, read, heartbeat)
-        return self._append_once(run, constants, read, heartbeat)
+                return self._append_once(run, constants, result, heartbeat)
+        return self._append_once(run, constants, result, heartbeat)
 
     def _append_once(
         self,
         run: str,
         constants: Mapping[str, pa.Scalar],
-        read: Callable[[], Iterable[bytes]],
+        result: _ResultReader,
         heartbeat: Callable[[], None],
     ) -> AppendResult:
         try:
             table = self._open(heartbeat)
             if _has(table, run):
                 return AppendResult(location=self._address)
-            return self._append_to(table, run, constants, read, heartbeat)
+            return self._append_to(table, run, constants, result, heartbeat)
         except UnfitError as unfit:
+            result.finish()
             return AppendResult(location=self._address, note=f"Not appended to the table: {unfit}.")
 
     def _append_to(
@@ -84,11 +107,11 @@ class DeltaResults:
         table: DeltaTable | None,
         run: str,
         constants: Mapping[str, pa.Scalar],
-        read: Callable[[], Iterable[bytes]],
+        result: _ResultReader,
         heartbeat: Callable[[], None],
     ) -> AppendResult:
         options = self._options()
-        shape = shape_of(with_heartbeat(iter(read()), heartbeat), _schema(table), constants)
+        shape = shape_of(result.chunks(), _schema(table), constants)
         if not shape.rows:
             return AppendResult(location=self._address, rows=0)
         if self._options() != options:
@@ -99,7 +122,7 @@ class DeltaResults:
         self._commit(
             table,
             run,
-            batches(with_heartbeat(iter(read()), heartbeat), shape, constants),
+            batches(result.chunks(), shape, constants),
             schema_of(shape, constants),
             heartbeat,
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from report_orchestrator.adapters.delta.rows import STEP
+from report_orchestrator.adapters.delta.rows import STEP, UnfitError, shape_of
 from report_orchestrator.adapters.delta.table import DeltaResults
 from tests.support.delta_rows import COLUMNS, append, document, kept, rows_of
 
@@ -106,7 +107,7 @@ class TestRows:
                 "nested lists or objects",
                 id="other names within each row",
             ),
-            pytest.param(b'{"results": [{"a": 1' + b"0" * 5000 + b"}]}", "not valid JSON", id="a long number"),
+            pytest.param(b'{"results": [{"a": 1' + b"0" * 5000 + b"}]}", "too large for any column", id="a long number"),
         ],
     )
     def test_that_would_take_the_worker_down_are_reported(self, tmp_path: Path, body: bytes, why: str) -> None:
@@ -157,7 +158,7 @@ class TestRows:
 
         assert [row["location"] for row in rows_of(table)] == [row["location"] for row in wanted]
 
-    def test_that_are_too_large_to_hold_are_reported_before_they_are_held(self, tmp_path: Path) -> None:
+    def test_that_are_too_large_to_hold_are_refused_before_they_are_held(self) -> None:
         given = 0
 
         def endless() -> Iterator[bytes]:
@@ -167,7 +168,21 @@ class TestRows:
                 given += 1
                 yield b"1," * 500_000
 
-        result = DeltaResults(str(tmp_path)).append("r1", {}, endless, kept)
-
-        assert "larger than" in result.note
+        with pytest.raises(UnfitError, match="larger than"):
+            shape_of(endless(), pa.schema([]), [])
         assert given < 20
+
+    def test_with_a_note_are_read_to_their_end_once(self, tmp_path: Path) -> None:
+        """The end of the reading shows whether the bytes are those that were stored."""
+        opened, ended = 0, 0
+
+        def read() -> Iterator[bytes]:
+            nonlocal opened, ended
+            opened += 1
+            yield b'{"results": [1, '
+            yield from [b"2, "] * 20
+            yield b"3]}"
+            ended += 1
+
+        assert "not objects" in DeltaResults(str(tmp_path)).append("r1", {}, read, kept).note
+        assert (opened, ended) == (1, 1)
