@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -78,6 +78,19 @@ def batches(chunks: Iterable[bytes], shape: Shape, constants: Mapping[str, pa.Sc
         ]
         columns += [pa.repeat(value, len(struct)) for value in constants.values()]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def within(shape: Shape, known: pa.Schema, taken: Iterable[str]) -> Shape:
+    """Return the shape with all columns of a table that takes no new ones. `taken` are the run's columns.
+
+    Raises:
+        UnfitError: the shape or the run has another column.
+    """
+    names = [*(field.name for field in shape.fields), *taken]
+    if new := [name for name in names if name not in known.names]:
+        raise UnfitError(f"the column '{new[0][:100]}' is new, and column mapping of the table takes no new ones")
+    missing = (field for field in known if field.name not in names)
+    return replace(shape, fields=(*shape.fields, *missing))
 
 
 def schema_of(shape: Shape, constants: Mapping[str, pa.Scalar]) -> pa.Schema:

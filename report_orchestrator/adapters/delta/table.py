@@ -21,7 +21,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from report_orchestrator.adapters.background_thread import HEARTBEAT_SECONDS, run_in_thread, wait_for, with_heartbeat
 from report_orchestrator.adapters.delta.errors import TableConflictError, plain_errors, without_panic
-from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of
+from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of, within
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import TransientError
 from report_orchestrator.ports import AppendResult
@@ -87,11 +87,7 @@ class DeltaResults:
         return self._append_once(run, constants, result, heartbeat)
 
     def _append_once(
-        self,
-        run: str,
-        constants: Mapping[str, pa.Scalar],
-        result: _ResultReader,
-        heartbeat: Callable[[], None],
+        self, run: str, constants: Mapping[str, pa.Scalar], result: _ResultReader, heartbeat: Callable[[], None]
     ) -> AppendResult:
         try:
             table = self._open(heartbeat)
@@ -114,18 +110,14 @@ class DeltaResults:
         shape = shape_of(result.chunks(), _schema(table), constants)
         if not shape.rows:
             return AppendResult(location=self._address, rows=0)
+        if _is_mapped(table):
+            shape = within(shape, _schema(table), constants)
         if self._options() != options:
             table = self._open(heartbeat)  # with the new token, which lasts for the commit
         table = table or self._create(schema_of(shape, constants), heartbeat)
         if _has(table, run):
             return AppendResult(location=self._address)
-        self._commit(
-            table,
-            run,
-            batches(result.chunks(), shape, constants),
-            schema_of(shape, constants),
-            heartbeat,
-        )
+        self._commit(table, run, batches(result.chunks(), shape, constants), schema_of(shape, constants), heartbeat)
         return AppendResult(location=self._address, rows=shape.rows)
 
     def _commit(
@@ -143,7 +135,7 @@ class DeltaResults:
                 table,
                 reader,
                 mode="append",
-                schema_mode="merge",
+                schema_mode=None if _is_mapped(table) else "merge",
                 commit_properties=CommitProperties(app_transactions=[Transaction(run, WRITTEN)]),
             )
 
@@ -196,6 +188,11 @@ class DeltaResults:
 
 def _has(table: DeltaTable | None, run: str) -> bool:
     return table is not None and table.transaction_version(run) is not None
+
+
+def _is_mapped(table: DeltaTable | None) -> bool:
+    """Return True if the columns have other names in the files; the library adds none to such a table."""
+    return table is not None and table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none"
 
 
 def _schema(table: DeltaTable | None) -> pa.Schema:

@@ -107,7 +107,9 @@ class TestRows:
                 "nested lists or objects",
                 id="other names within each row",
             ),
-            pytest.param(b'{"results": [{"a": 1' + b"0" * 5000 + b"}]}", "too large for any column", id="a long number"),
+            pytest.param(
+                b'{"results": [{"a": 1' + b"0" * 5000 + b"}]}", "too large for any column", id="a long number"
+            ),
         ],
     )
     def test_that_would_take_the_worker_down_are_reported(self, tmp_path: Path, body: bytes, why: str) -> None:

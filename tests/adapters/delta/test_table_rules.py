@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from django.db import OperationalError
 
 from report_orchestrator.adapters.delta import table as delta_table
@@ -27,7 +30,12 @@ def made(folder: Path, *fields: pa.Field) -> DeltaResults:
     return DeltaResults(str(folder))
 
 
-def with_features(table: DeltaResults, writer: list[str], reader: list[str] | None = None) -> None:
+def with_features(
+    table: DeltaResults,
+    writer: list[str],
+    reader: list[str] | None = None,
+    change: Callable[[dict[str, Any]], None] = lambda _metadata: None,
+) -> None:
     """Declare features in the table's first commit, as Spark does."""
     commit = Path(table._address, "_delta_log", f"{0:020}.json")
     protocol = {"minReaderVersion": 3 if reader else 1, "minWriterVersion": 7, "writerFeatures": writer}
@@ -35,6 +43,9 @@ def with_features(table: DeltaResults, writer: list[str], reader: list[str] | No
         protocol["readerFeatures"] = reader
     actions = [json.loads(line) for line in commit.read_text().splitlines()]
     changed = [{"protocol": protocol} if "protocol" in action else action for action in actions]
+    for action in actions:
+        if "metaData" in action:
+            change(action["metaData"])
     commit.write_text("\n".join(map(json.dumps, changed)))
 
 
@@ -98,6 +109,49 @@ class TestAFeature:
         plain = caught.value.message.casefold()
         assert all(name[:7].casefold() in plain for name in writer[:1])
         assert "retry the run" in plain
+
+
+class TestColumnMapping:
+    @pytest.fixture(params=["name", "id"])
+    def mapped(self, request: pytest.FixtureRequest, tmp_path: Path) -> DeltaResults:
+        table = made(tmp_path, pa.field("a", pa.float64()), pa.field("b", pa.string()))
+
+        def use_other_names(metadata: dict[str, Any]) -> None:
+            schema = json.loads(metadata["schemaString"])
+            for number, field in enumerate(schema["fields"], 1):
+                field["metadata"] = {
+                    "delta.columnMapping.id": number,
+                    "delta.columnMapping.physicalName": f"col-{number}",
+                }
+            metadata["schemaString"] = json.dumps(schema)
+            metadata["configuration"] = {
+                "delta.columnMapping.mode": request.param,
+                "delta.columnMapping.maxColumnId": str(len(schema["fields"])),
+            }
+
+        with_features(table, ["columnMapping"], ["columnMapping"], use_other_names)
+        if version("deltalake").startswith("1.1."):
+            pytest.skip("deltalake of this version does not write such tables")
+        return table
+
+    @pytest.mark.parametrize("row", [{"a": 1, "b": "x"}, {"b": "x"}, {"a": 1}])
+    def test_takes_the_tables_columns(self, mapped: DeltaResults, row: dict[str, object]) -> None:
+        result = append(mapped, body=document([row]))
+
+        assert (result.rows, result.note) == (1, "")
+        opened = mapped._open(kept)
+        assert opened is not None
+        found = pa.table(QueryBuilder().register("t", opened).execute("select * from t").read_all()).to_pylist()
+        assert found == [{"a": None, "b": None, **row, **COLUMNS}]
+        (file,) = Path(mapped._address).rglob("*.parquet")
+        assert set(pq.read_schema(file).names) == {f"col-{number}" for number in range(1, 6)}
+
+    def test_takes_no_new_ones(self, mapped: DeltaResults) -> None:
+        result = append(mapped, body=document([{"a": 1, "c": 2}]))
+
+        assert result.note == (
+            "Not appended to the table: the column 'c' is new, and column mapping of the table takes no new ones."
+        )
 
 
 class TestAPanic:
