@@ -345,6 +345,9 @@ class TaskQueue(Protocol):
     def move_schedule(self, name: str, next_run_at: datetime | None) -> None:
         """Set the next time of one of the package's rows."""
 
+    def count_schedules(self) -> int:
+        """Return the number of the package's rows in the schedule table, without those that are visibly damaged."""
+
     def workers_alive(self) -> int | None:
         """Return the number of worker processes of all clusters that reported lately.
 

@@ -345,6 +345,9 @@ class FakeQueue:
         if name in self.lines:
             self.lines[name] = replace(self.lines[name], next_run_at=next_run_at)
 
+    def count_schedules(self) -> int:
+        return len(self.lines)
+
     def workers_alive(self) -> int | None:
         return self.workers
 

@@ -24,6 +24,7 @@ from report_orchestrator.adapters.local.probe import probe_folder, temporary_fol
 from report_orchestrator.adapters.local.store import LocalFiles
 from report_orchestrator.adapters.queue.django_q import DjangoQ
 from report_orchestrator.adapters.queue.probe import probe_broker
+from report_orchestrator.adapters.queue.unreadable_rows import probe_schedules
 from report_orchestrator.adapters.table_paths import local_table, probe_table_name
 from report_orchestrator.conf import SETTING, Settings, get_settings, imported, load_settings
 from report_orchestrator.domain.payload import build_payload
@@ -88,6 +89,7 @@ def get_probes() -> Probes:
     settings = get_settings()
     return Probes(
         broker=probe_broker,
+        queue_schedules=probe_schedules,
         fireant=FireantClient(settings).probe,
         store=_store_probe(settings),
         token=_token_probe(settings),

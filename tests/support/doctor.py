@@ -18,6 +18,7 @@ NAMES = [
     "database's clock",
     "reports",
     "broker",
+    "queue's schedules",
     "cluster: worker",
     "cluster: runs",
     "cluster: leases",

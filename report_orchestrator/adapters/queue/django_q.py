@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from django.db import router, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django_q.conf import Conf
 from django_q.models import Schedule, Task
 from django_q.status import Stat
@@ -61,6 +61,8 @@ OPTIONS: Mapping[str, object] = {
 """Options of our messages, whatever `Q_CLUSTER` says for the host's own."""
 KEYWORDS = repr({"q_options": OPTIONS})
 """The keyword arguments of our schedule rows."""
+ARGUMENTS = r"^\([0-9]+,\)$"
+"""Arguments of a report's own row: its primary key."""
 KEYWORDS_OF_REPORT = repr({"q_options": {key: value for key, value in OPTIONS.items() if key != "save"}})
 """Those of a report's own row, whose history `save_limit` keeps."""
 
@@ -136,6 +138,19 @@ class DjangoQ:
         # MySQL also finds the names that differ in case: those of other reports.
         keys = [pk for pk, found in named if found == name]
         _schedules().filter(pk__in=keys).update(next_run=queue_time(next_run_at))
+
+    def count_schedules(self) -> int:
+        """Return the number of our rows whose constant columns are as we write them."""
+        written = _schedules().filter(
+            func__startswith=TASKS,
+            kwargs__in=(KEYWORDS, KEYWORDS_OF_REPORT),
+            hook=None,
+            intended_date_kwarg=None,
+            cluster=None,
+            schedule_type__in=(Schedule.CRON, Schedule.MINUTES),
+            repeats=-1,
+        )
+        return written.filter(Q(args=None) | Q(args__regex=ARGUMENTS)).count()
 
     def workers_alive(self) -> int | None:
         """Return the number of workers of all clusters that reported lately; None if the database or the cache fails.

@@ -88,6 +88,7 @@ class Probes:
     """
 
     broker: Probe
+    queue_schedules: Probe
     fireant: Probe
     store: Probe
     token: Probe | None = None
@@ -109,6 +110,7 @@ def check_connections(*, runtime: Runtime, probes: Probes, on_start: OnStart) ->
         ("database's clock", partial(_database_clock, runtime)),
         ("reports", partial(_reports, runtime)),
         ("broker", partial(_probe, "broker", probes.broker)),
+        ("queue's schedules", partial(_probe, "queue's schedules", probes.queue_schedules)),
         ("cluster", partial(_cluster, runtime)),
         ("Fireant", partial(_fireant, runtime.configured, probes.fireant)),
     ]

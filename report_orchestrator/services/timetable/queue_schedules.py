@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from report_orchestrator.conf import Settings
@@ -34,6 +35,13 @@ def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) ->
             yield from pipeline_schedules(report_model)
 
 
+def count_wanted_schedules(settings: Settings, *, report_model: str) -> int:
+    """Return the number of schedules that `wanted_schedules` returns."""
+    if settings.scheduling_approach == "pipeline":
+        return 2 + _scheduled_reports(report_model).count()
+    return 3
+
+
 def _every(interval: timedelta, name: str, task: str, now: datetime) -> QueueSchedule:
     """Round up to the table's whole minutes; our broker ticks at shorter intervals."""
     minutes = min(max(1, math.ceil(interval.total_seconds() / 60)), LONGEST_MINUTES)
@@ -52,9 +60,7 @@ def window_schedule(settings: Settings, now: datetime) -> QueueSchedule:
 
 def pipeline_schedules(report_model: str, keys: Collection[int] | None = None) -> Iterator[QueueSchedule]:
     """Return the rows of the pipeline approach: all active reports, or those with these primary keys."""
-    active = ReportSchedule.objects.filter(
-        report_model=report_model, state=ScheduleState.ACTIVE, paused_at__isnull=True
-    )
+    active = _scheduled_reports(report_model)
     if keys is not None:
         active = active.filter(pk__in=keys)
     rows = active.order_by("pk").values_list("pk", "report_key", "name", "cron", "next_run_at")
@@ -67,6 +73,10 @@ def pipeline_schedules(report_model: str, keys: Collection[int] | None = None) -
             next_run_at=next_run_at,
             pinned=True,
         )
+
+
+def _scheduled_reports(report_model: str) -> QuerySet[ReportSchedule]:
+    return ReportSchedule.objects.filter(report_model=report_model, state=ScheduleState.ACTIVE, paused_at__isnull=True)
 
 
 def pipeline_name(key: str, name: str) -> str:

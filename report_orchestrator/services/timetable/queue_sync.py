@@ -2,11 +2,11 @@
 
 The shared state `StateName.SCHEDULES` keeps four keys in its detail: `in_force`, the settings synced last; `switch`, when
 others were replaced by them; `reports`, the primary keys of reports that changed since; and `stale`, a token while the
-whole table has to be synced.
+whole table has to be synced. Its `due_at` is the time of the next check for rows that somebody deleted or damaged.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import transaction
@@ -23,9 +23,15 @@ from report_orchestrator.services.timetable.effective_settings import (
     effective_settings,
     schedule_settings,
 )
-from report_orchestrator.services.timetable.queue_schedules import pipeline_schedules, ticks, wanted_schedules
+from report_orchestrator.services.timetable.queue_schedules import (
+    count_wanted_schedules,
+    pipeline_schedules,
+    ticks,
+    wanted_schedules,
+)
 from report_orchestrator.services.upkeep_failures import UpkeepTask, recording_failure
 
+CHECK_EVERY = timedelta(minutes=1)
 MANY = 500
 """If more reports than this changed, the whole table is synced."""
 
@@ -126,11 +132,41 @@ def request_sync(keys: Collection[int]) -> None:
 
 
 def sync_if_stale(*, runtime: Runtime) -> ScheduleSync | None:
-    """Sync the schedules of changed reports, or all if the table is stale. One query where nothing changed."""
+    """Sync the schedules of changed reports, or all if the table is stale. One query where nothing changed.
+
+    Once a minute, over all clusters, restore rows that somebody deleted or damaged.
+    """
     state = SharedState.objects.filter(name=StateName.SCHEDULES).first()
     if state is None or "in_force" not in state.detail or state.detail.get("stale"):
         return sync_schedules(runtime=runtime)
-    return _sync_changed(runtime=runtime) if state.detail.get("reports") else None
+    if state.detail.get("reports"):
+        return _sync_changed(runtime=runtime)
+    return _restore(runtime=runtime) if _claim_check(state, runtime.clock()) else None
+
+
+def _claim_check(state: SharedState, now: datetime) -> bool:
+    """Return True if the next check is due and no other process has claimed it. One that is too far ahead is due too."""
+    if state.due_at is not None and now < state.due_at <= now + CHECK_EVERY:
+        return False
+    claimed = SharedState.objects.filter(name=state.name, due_at=state.due_at).update(due_at=now + CHECK_EVERY)
+    return bool(claimed)
+
+
+def _restore(*, runtime: Runtime) -> ScheduleSync | None:
+    """Sync the table if it lacks rows. Few rows are compared whole; those of many reports are only counted."""
+    settings = runtime.read_settings()
+    if settings.scheduling_approach == "pipeline":
+        wanted = count_wanted_schedules(settings, report_model=runtime.reports.label)
+        return None if runtime.queue.count_schedules() == wanted else sync_schedules(runtime=runtime)
+    with recording_failure(UpkeepTask.QUEUE_SCHEDULES, clock=runtime.clock), transaction.atomic(using=database_alias()):
+        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        if state.detail.get("stale"):  # a sync has begun meanwhile
+            return None
+        settings = runtime.read_settings()
+        wanted_rows = wanted_schedules(settings, runtime.clock(), report_model=runtime.reports.label)
+        synced = runtime.queue.sync_schedules(wanted_rows)
+    _emit(synced, settings)
+    return synced if synced.changed else None
 
 
 def _sync_changed(*, runtime: Runtime) -> ScheduleSync | None:

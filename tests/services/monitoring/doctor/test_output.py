@@ -27,7 +27,7 @@ def test_a_person_sees_a_sign_a_word_and_what_to_do() -> None:
     assert lines["Fireant"] == ["✓ ok", "Fireant", "responded 404 to a test request, key accepted", "-"]
     assert lines["cluster: workers"][0] == "! warn"
     assert "qcluster" in lines["cluster: workers"][3]
-    assert result.out.endswith("17 ok, 1 warning, 0 failed.\n")
+    assert result.out.endswith("18 ok, 1 warning, 0 failed.\n")
 
 
 def test_in_a_pipe_each_thing_is_one_line_with_its_text_whole_and_no_padding_to_the_longest(

@@ -13,6 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 from django_q.conf import Conf
+from django_q.models import Schedule
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator import brokers, checks, migrations, wiring
@@ -184,3 +185,10 @@ def test_before_migrate_each_check_has_its_row_and_says_to_migrate(tmp_path: Pat
         assert rows[name][3] == "Run 'manage.py migrate'."
     assert rows["database's clock"][0].endswith("ok")
     assert {"Fireant", "result store"} <= rows.keys()
+
+
+def test_a_row_at_which_the_queues_scheduler_fails_is_named() -> None:
+    Schedule.objects.create(name="nightly", func="host.tasks.nightly", args="(")
+    finding = examined()["queue's schedules"]
+    assert finding["level"] == "fail"
+    assert "'nightly' (args)" in finding["hint"]
