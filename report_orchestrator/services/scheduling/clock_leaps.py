@@ -28,6 +28,7 @@ from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.timetable.cron_zone import next_run_at_or_due
+from report_orchestrator.services.timetable.due_times import CatchUp
 from report_orchestrator.services.timetable.queue_sync import request_sync
 
 MIN_ROLLBACK = timedelta(minutes=1)
@@ -230,7 +231,12 @@ def _decide_again(first_times: dict[int, datetime], now: datetime) -> int:
 
     Their schedules in the queue follow at the next tick.
     """
-    ahead = ReportSchedule.objects.select_for_update().filter(decided_until__gt=now)
+    locked = ReportSchedule.objects.select_for_update()
+    for schedule in locked.filter(catch_up__isnull=False):
+        catch_up = CatchUp.unfinished(schedule)
+        if catch_up is not None and catch_up.until > now:  # its first times may be earlier than now
+            locked.filter(pk=schedule.pk).update(decided_until=catch_up.until)
+    ahead = locked.filter(decided_until__gt=now)
     ahead.update(catch_up=None)
     count = 0
     while schedules := list(ahead.order_by("pk")[:CHUNK]):

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from report_orchestrator.conf import Settings
+from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState, SharedState, StateName
@@ -89,7 +90,7 @@ def _decisions(due: Sequence[ReportSchedule], due_times: DueTimes) -> tuple[list
     rows = 0
     for schedule in due:
         try:
-            decision = due_times.decide(schedule, is_busy=schedule.pk in busy)
+            decision = _decide(schedule, due_times, is_busy=schedule.pk in busy)
         except InvalidReportError as error:
             quarantine(schedule, error, due_times.now)
             continue
@@ -120,14 +121,31 @@ def decide_before_edit(schedules: Sequence[ReportSchedule], *, now: datetime, se
 
 
 def _all_decisions(schedule: ReportSchedule, due_times: DueTimes, *, is_busy: bool) -> Iterator[Decision]:
-    """Yield one report's decisions up to now; none if its old definition was invalid."""
+    """Yield one report's decisions up to now; none if its old definition was invalid or makes no progress."""
     while schedule.decided_until < due_times.now:
         try:
-            decision = due_times.decide(schedule, is_busy=is_busy)
+            decision = _decide(schedule, due_times, is_busy=is_busy)
         except InvalidReportError:
             return
         yield decision
         _apply(decision)
+
+
+def _decide(schedule: ReportSchedule, due_times: DueTimes, *, is_busy: bool) -> Decision:
+    """Decide the next due times of a report.
+
+    Raises:
+        InvalidReportError: its cron or zone is invalid, or the decision makes no progress: it would be repeated without end.
+    """
+    decision, now = due_times.decide(schedule, is_busy=is_busy), due_times.now
+    is_due = decision.until < now or (decision.next_run_at is not None and decision.next_run_at <= now)
+    if is_due and decision.until <= schedule.decided_until:
+        raise InvalidReportError(
+            f"{schedule}: its scheduled times after {schedule.decided_until.isoformat(timespec='seconds')} cannot be decided, "
+            "because of an error in this app. Change its cron, and report this to the app's developers.",
+            code=ErrorCode.UNEXPECTED,
+        )
+    return decision
 
 
 def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState,
 from report_orchestrator.models.runs import RunQuerySet
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling import open_due_runs as engine
+from report_orchestrator.services.scheduling.clock_leaps import follow_clock
 from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
@@ -99,6 +100,60 @@ def test_a_tick_whose_time_is_up_leaves_the_rest_to_the_next(fakes: FakePorts) -
     fakes.clock.advance(seconds=30)
     second = tick(fakes)
     assert (second.runs, second.skipped, second.is_complete) == (2, 698, True)
+
+
+def test_a_catch_up_that_a_clock_which_was_ahead_began_ends_at_the_real_time(fakes: FakePorts) -> None:
+    discovered(fakes)
+    follow_clock(runtime=fakes.runtime())
+    fakes.clock.advance(minutes=1320)  # an outage of 20 hours, and a clock that is 2 hours ahead
+    assert not tick(fakes, until=fakes.clock(), MAX_LOOKBACK_SECONDS=864000).is_complete
+    fakes.clock.advance(minutes=-119)
+    tick(fakes, MAX_LOOKBACK_SECONDS=864000)
+    times = ReportRun.objects.order_by("scheduled_for").values_list("scheduled_for", flat=True)
+    assert list(times) == [START + timedelta(minutes=minute) for minute in range(1, 1202)]
+
+
+class StuckDueTimes(due_times.DueTimes):
+    """Decides no time of report 1, as by a fault in the search for its times."""
+
+    decisions = 0
+
+    def decide(self, schedule: ReportSchedule, *, is_busy: bool) -> due_times.Decision:
+        decision = super().decide(schedule, is_busy=is_busy)
+        if schedule.report_key != "1":
+            return decision
+        StuckDueTimes.decisions += 1
+        assert StuckDueTimes.decisions < 5, "it is decided without end"
+        until, next_run_at = schedule.decided_until, schedule.next_run_at
+        return replace(decision, until=until, next_run_at=next_run_at, run_for=[], skip_for=[])
+
+
+@pytest.fixture
+def stuck(fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two due reports, of which the first makes no progress."""
+    fakes.reports.add(geo_report("2"))
+    discovered(fakes)
+    start_scheduling(runtime=fakes.runtime())
+    monkeypatch.setattr(engine, "DueTimes", StuckDueTimes)
+    monkeypatch.setattr(StuckDueTimes, "decisions", 0)
+    fakes.clock.advance(hours=1)
+
+
+def test_a_report_whose_decision_makes_no_progress_is_quarantined_and_stops_no_other(
+    fakes: FakePorts, stuck: None
+) -> None:
+    assert tick(fakes).runs == 1
+    assert ReportRun.objects.get().report_key == "2"
+    schedule = ReportSchedule.objects.get(report_key="1")
+    assert (schedule.state, schedule.problem_code) == (ScheduleState.QUARANTINED, "unexpected")
+    assert "report 1 (Windstorm accumulation)" in schedule.problem
+    assert tick(fakes).runs == 0
+
+
+def test_an_edit_of_a_report_whose_decision_makes_no_progress_ends(fakes: FakePorts, stuck: None) -> None:
+    fakes.reports.change("1", cron="30 * * * *")
+    discover(runtime=fakes.runtime(get_settings()))
+    assert ReportSchedule.objects.get(report_key="1").next_run_at == fakes.clock() + timedelta(minutes=30)
 
 
 @pytest.mark.parametrize("task", ["cron_sensor", "decide_window"])
