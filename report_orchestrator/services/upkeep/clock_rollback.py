@@ -12,6 +12,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.retries import LONGEST_HONOURED_RETRY_AFTER
 from report_orchestrator.domain.runs import Status, spread_poll_interval
 from report_orchestrator.models import ReportRun, SharedState, StateName
+from report_orchestrator.models.instants import InstantField
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.fireant.circuit_breaker import LONGEST_PROBE_WAIT, YIELD_PROBE_FOR
@@ -49,8 +50,9 @@ def end_overlong_waits(*, runtime: Runtime) -> int:
     overlong = Q()
     for status, longest in _longest_waits(runtime.settings).items():
         overlong |= Q(status=status, wake_at__gt=now + longest)
-    lease = When(status=Status.RUNNING, then=Value(now + runtime.settings.lease))
-    return ReportRun.objects.filter(overlong).update(wake_at=Case(lease, default=Value(now)))
+    field = InstantField()
+    lease = When(status=Status.RUNNING, then=Value(now + runtime.settings.lease, field))
+    return ReportRun.objects.filter(overlong).update(wake_at=Case(lease, default=Value(now, field)))
 
 
 def _longest_waits(settings: Settings) -> dict[Status, timedelta]:
