@@ -11,7 +11,10 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 SHORTEST_ENCODED = 8
-"""Minimum length of a secret that is also searched in base64 and hexadecimal; shorter ones match by chance."""
+"""Minimum length of a secret that is also searched in base64 and hexadecimal; shorter ones match by chance.
+
+Checks warn of shorter ones.
+"""
 SHORTEST_PART = 4
 """Minimum length of a secret's beginning that is masked at the end of a cut text."""
 

@@ -29,6 +29,7 @@ from report_orchestrator.conf import (
 from report_orchestrator.domain.cron import longest_gap
 from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.exceptions import ConfigurationError
+from report_orchestrator.masking import SHORTEST_ENCODED
 
 STORES = ("local", "onelake")
 
@@ -53,6 +54,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
         *_wrong_table_address(settings),
         *_unfit_for_production(settings),
         *_exposed_to_others(settings),
+        *_short_secrets(settings),
         *_local_results(settings),
         *_doubled_files_folder(settings),
         *_obsolete_variables(),
@@ -255,3 +257,15 @@ def _exposed_to_others(settings: Settings) -> Iterator[CheckMessage]:
             hint=f"Set FIREANT_API_URL in the environment or in {SETTING}, also if you mean the local sandbox.",
             id="report_orchestrator.W103",
         )
+
+
+def _short_secrets(settings: Settings) -> Iterator[CheckMessage]:
+    for name in ("FIREANT_API_KEY", "AZURE_CLIENT_SECRET"):
+        secret = getattr(settings, FIELDS[name])
+        if secret and len(secret.reveal()) < SHORTEST_ENCODED:
+            yield Warning(
+                f"{name} has fewer than {SHORTEST_ENCODED} characters, so it cannot be masked reliably: it is also found "
+                "within other words, and not found where it is encoded.",
+                hint=f"Use a secret of at least {SHORTEST_ENCODED} characters.",
+                id="report_orchestrator.W119",
+            )

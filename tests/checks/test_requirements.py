@@ -42,6 +42,13 @@ class TestRequirements:
         assert message.startswith(f"FABRIC_RESULTS_PATH is {path!r}. Set it to a folder below RESULT_ROOT")
         assert hint == "Correct FABRIC_RESULTS_PATH."
 
+    @pytest.mark.parametrize("name", ["FIREANT_API_KEY", "AZURE_CLIENT_SECRET"])
+    def test_w119_a_secret_that_is_too_short_to_be_masked(self, settings: DjangoSettings, name: str) -> None:
+        message, hint = only(found(settings, **{**PRODUCTION, name: "s3cret7"}), "W119")
+        assert message.startswith(f"{name} has fewer than 8 characters")
+        assert "s3cret7" not in message + hint
+        assert found(settings, **{name: "s3cret78"}) == []
+
     def test_a_builder_of_the_hosts_own_is_accepted(self, settings: DjangoSettings) -> None:
         assert found(settings, PAYLOAD_BUILDER="report_orchestrator.domain.payload.build_payload") == []
 
@@ -167,9 +174,9 @@ class TestRequirements:
         assert message.startswith("FIREANT_API_URL begins with http://")
 
     def test_w103_a_key_without_an_address(self, settings: DjangoSettings) -> None:
-        message, hint = only(found(settings, FIREANT_API_URL=None, FIREANT_API_KEY="a-k3y"), "W103")
+        message, hint = only(found(settings, FIREANT_API_URL=None, FIREANT_API_KEY="a-long-k3y"), "W103")
         assert message.startswith("FIREANT_API_KEY is set, but FIREANT_API_URL is not")
-        assert "a-k3y" not in message + hint
+        assert "a-long-k3y" not in message + hint
 
     def test_this_machine_needs_no_encryption(self, settings: DjangoSettings) -> None:
         assert found(settings, **{**PRODUCTION, "FIREANT_API_URL": "http://[::1]:9000"}) == []

@@ -21,7 +21,12 @@ ONELAKE = {
     "AZURE_CLIENT_ID": "5f6b2c1e-0000-4000-8000-000000000004",
     "AZURE_CLIENT_SECRET": "a-s3cret",
 }
-PRODUCTION = {"APP_ENV": "prod", "FIREANT_API_URL": "https://fireant.example", "FIREANT_API_KEY": "a-k3y", **ONELAKE}
+PRODUCTION = {
+    "APP_ENV": "prod",
+    "FIREANT_API_URL": "https://fireant.example",
+    "FIREANT_API_KEY": "a-long-k3y",
+    **ONELAKE,
+}
 
 
 def ours() -> list[CheckMessage]:

@@ -30,7 +30,7 @@ from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.payload import Payload
 from report_orchestrator.domain.reports import EventKind
 from report_orchestrator.exceptions import FireantError, SubmissionUnknownError, TransientError
-from report_orchestrator.masking import masked
+from report_orchestrator.masking import SHORTEST_ENCODED, masked
 from report_orchestrator.ports import JobState, JobStatus, ProbeResult, no_heartbeat
 
 _STATES = {state.value.lower(): state for state in JobState if state is not JobState.UNKNOWN}
@@ -69,7 +69,7 @@ class FireantClient:
 
     def _job_id(self, answer: Response, reference: str) -> str:
         job_id = job_id_in(answer) if is_success(answer.status) else ""
-        if job_id and masked(job_id, self._settings.secrets) == job_id:
+        if job_id and not self._shows_secret(job_id):
             return job_id
         if may_have_worked(answer):
             raise submission_unknown(answer, reference, self._settings)
@@ -82,6 +82,11 @@ class FireantClient:
             code=ErrorCode.NO_JOB_ID,
             excerpt=response_text,
         )
+
+    def _shows_secret(self, job_id: str) -> bool:
+        """Ignore short secrets: an id contains them by chance, and its job would be lost."""
+        distinct = tuple(secret for secret in self._settings.secrets if len(secret) >= SHORTEST_ENCODED)
+        return masked(job_id, distinct) != job_id
 
     def status(self, job_id: str) -> JobStatus:
         """Return the status of a job."""

@@ -133,6 +133,16 @@ def test_a_status_or_an_id_that_is_the_key_is_not_kept() -> None:
     assert KEY not in raised.message
 
 
+@pytest.mark.parametrize(("key", "code"), [("dev", ""), ("develop", ""), ("developer", "no_job_id")])
+def test_a_short_key_occurs_in_ids_by_chance_and_costs_no_job(key: str, code: str) -> None:
+    body = json.dumps({"job_id": f"job-{key}-7"}).encode()
+    with raw_server(says(answer(body=body))) as server, client_of(server.url, FIREANT_API_KEY=key) as client:
+        if code:
+            assert failure(submit, client).code == code
+        else:
+            assert submit(client) == f"job-{key}-7"
+
+
 def test_the_status_of_a_refusal_counts_although_its_body_breaks_off_or_never_ends() -> None:
     cut = answer("503 Unavailable", b"busy", {"Content-Length": "5000", "Retry-After": "77"})
     endless = answer("422 Unprocessable", b"x" * 3_000_000)
