@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
+from report_orchestrator.conf import load_settings
 from report_orchestrator.sandbox.http.server import Sandbox, is_loopback
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class SandboxCommand(BaseCommand, Generic[SandboxT]):
         parser.add_argument("--quiet", action="store_true", help="do not log requests")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if load_settings()[0].app_env == "prod":
+            raise CommandError(
+                f"APP_ENV is 'prod', and the {self.service} sandbox computes and keeps nothing. Start it where APP_ENV is 'dev'."
+            )
         self._output_lock = threading.Lock()
         sandbox = self._create(options)
         with contextlib.suppress(KeyboardInterrupt), _interrupted_by_signals():

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -36,7 +37,13 @@ class Command(SandboxCommand[FireantSandbox]):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         add = parser.add_argument
-        add("--api-key", metavar="KEY", help="bearer key to require (default: FIREANT_API_KEY)")
+        # No option takes the key itself: all users of the machine see the arguments of a process.
+        add(
+            "--key-file",
+            type=Path,
+            metavar="PATH",
+            help="file with the bearer key to require (default: FIREANT_API_KEY)",
+        )
         add("--seconds-queued", type=SECONDS, default=1.0, metavar="S", help="time in the queue (default: 1)")
         add("--seconds-running", type=SECONDS, default=3.0, metavar="S", help="running time (default: 3)")
         add("--failure-rate", type=SHARE, default=0.0, metavar="SHARE", help="share of failing jobs, 0 to 1")
@@ -50,7 +57,7 @@ class Command(SandboxCommand[FireantSandbox]):
 
     def create(self, options: dict[str, Any], **server: Any) -> FireantSandbox:
         sandbox_options = SandboxOptions(
-            api_key=options["api_key"] or os.environ.get("FIREANT_API_KEY"),
+            api_key=_key_in(options["key_file"]) or os.environ.get("FIREANT_API_KEY"),
             seconds_queued=options["seconds_queued"],
             seconds_running=options["seconds_running"],
             failure_rate=options["failure_rate"],
@@ -65,3 +72,16 @@ class Command(SandboxCommand[FireantSandbox]):
 
     def welcome(self, sandbox: FireantSandbox, options: dict[str, Any]) -> str:
         return f"The Fireant sandbox is running; stop it with Ctrl+C. Set FIREANT_API_URL={sandbox.url}"
+
+
+def _key_in(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        key = file.read_text().strip()
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not text"
+        raise ValueError(f"--key-file {file} cannot be read: {reason}") from None
+    if not key:
+        raise ValueError(f"--key-file {file} is empty. Write the key into it.")
+    return key

@@ -10,11 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from django.core.management import CommandError, call_command
+from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator.management.commands.fireant_sandbox import Command
 from report_orchestrator.sandbox.fireant import FireantSandbox, SandboxOptions
@@ -201,10 +203,12 @@ class TestCommand:
         assert lines[0] == "GET /sandbox/health 401 the bearer key is missing or wrong\n"
         assert lines[1] == "GET /sandbox/health 200\n"
 
-    def test_its_options_reach_the_sandbox(self) -> None:
+    def test_its_options_reach_the_sandbox(self, tmp_path: Path) -> None:
+        key_file = tmp_path / "key"
+        key_file.write_text(f"{KEY}\n")
         arguments = ["--seconds-queued", "0", "--seconds-running", "0", "--fail", "Flood", "Hail"]
         more = ["--text-ids", "--bare-status", "--never-finish", "Quake", "--result-bytes", "300", "--quiet"]
-        with self.start(*arguments, *more, "--api-key", KEY) as process:
+        with self.start(*arguments, *more, "--key-file", str(key_file)) as process:
             assert process.stdout is not None
             url = process.stdout.readline().partition("FIREANT_API_URL=")[2].split()[0]
             sandbox = FireantSandbox(port=int(url.rpartition(":")[2]))
@@ -218,6 +222,12 @@ class TestCommand:
 
         assert (ids[0], states, size) == ("job-000001", ["Failed", "Running", "Finished"], 300)
         assert (process.returncode, output, errors) == (0, "", "")
+
+    @pytest.mark.parametrize("command", ["fireant_sandbox", "onelake_sandbox"])
+    def test_it_refuses_to_serve_in_production(self, settings: DjangoSettings, command: str) -> None:
+        settings.REPORT_ORCHESTRATOR = {**settings.REPORT_ORCHESTRATOR, "APP_ENV": "prod"}
+        with pytest.raises(CommandError, match="APP_ENV is 'prod'"):
+            call_command(command, port=0, stdout=Console())
 
     def test_an_interrupt_ends_it_and_gives_the_signals_back(self) -> None:
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -244,6 +254,9 @@ class TestCommand:
             (["--port", "70000"], "a port from 0 to 65535"),
             (["--port", "http"], "a port from 0 to 65535"),
             (["--unheard-of"], "unrecognized arguments"),
+            (["--api-key", "k"], "unrecognized arguments"),
+            (["--key-file", "/nowhere"], "--key-file /nowhere cannot be read: No such file"),
+            (["--key-file", os.devnull], "is empty"),
             (["--host", "192.0.2.1"], "--allow-remote"),
             (["--result-bytes", "10"], "result_bytes"),
         ],
