@@ -11,14 +11,16 @@ LONGEST = 160
 """Bytes of a folder name used for a report's key: file systems accept 255, OneLake 255 characters."""
 SHORTENED = 120
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
+"""Devices of Windows, with or without an extension: a share or a lake that is synchronized there cannot hold such names."""
 
 
 def result_path(*, report_key: str, run_date: date, reference: UUID | str) -> str:
     """Return `<report>/<run date>/<run>.json`, relative to the store's results folder.
 
     `reference` is the run's; from the second submission on, with its number (`<run>-2.json`). A submission's path never
-    changes, and no two share one. A key with other than plain characters is percent-encoded, so
-    that keys can neither leave the folder nor collide; a very long one is cut and ends in its SHA-256.
+    changes, and no two share one. A key with other than plain characters, or named like a device of Windows, is
+    percent-encoded, so that keys can neither leave the folder nor collide; a very long one is cut and ends in its SHA-256.
     """
     return f"{_segment(report_key)}/{run_date.isoformat()}/{reference}.json"
 
@@ -40,7 +42,7 @@ def is_plain(path: str) -> bool:
 
 def _segment(key: str) -> str:
     plain = _SAFE.search(key) is None and not key.startswith(("_", ".")) and not key.endswith(".")
-    quoted = key if plain else _quoted(key)
+    quoted = key if plain and not _RESERVED.match(key) else _quoted(key)
     if len(quoted) <= LONGEST:
         return quoted
     # Always longer than LONGEST, so it equals no other key's; its readable beginning is for people.
@@ -49,6 +51,9 @@ def _segment(key: str) -> str:
 
 
 def _quoted(key: str) -> str:
-    """Percent-encode a key, including a leading underscore, which readers hide, and dots, which services strip."""
+    """Percent-encode a key, including dots, which services strip, and a first letter with a meaning.
+
+    That is an underscore, which readers hide, or the first letter of a device of Windows.
+    """
     quoted = quote(key, safe="").replace(".", "%2E")
-    return f"%5F{quoted[1:]}" if quoted.startswith("_") else quoted
+    return f"%{ord(key[0]):02X}{quoted[1:]}" if key.startswith("_") or _RESERVED.match(key) else quoted

@@ -77,5 +77,23 @@ def test_a_folder_is_hidden_from_no_reader_and_loses_no_dot(key: str, folder: st
     assert folder_of(key) == folder
 
 
+@pytest.mark.parametrize(
+    ("key", "folder"),
+    [
+        ("CON", "%43ON"),
+        ("nul", "%6Eul"),
+        ("aux.json", "%61ux%2Ejson"),
+        ("Lpt1.a.b", "%4Cpt1%2Ea%2Eb"),
+        ("com9", "%63om9"),
+        ("prn.ü", "%70rn%2E%C3%BC"),
+        ("console", "console"),
+        ("com10", "com10"),
+        ("a.con", "a.con"),
+    ],
+)
+def test_no_folder_is_named_like_a_device_of_windows(key: str, folder: str) -> None:
+    assert (folder_of(key), unquote(folder)) == (folder, key)
+
+
 def folder_of(key: str) -> str:
     return PurePosixPath(result_path(report_key=key, run_date=DAY, reference=RUN)).parts[0]
