@@ -300,9 +300,11 @@ class QueueSchedule:
     """A row of the queue's schedule table. Exactly one of `cron` and `minutes` is set. `next_run_at` is aware UTC.
 
     The package always sets the time of a `pinned` row; of any other it sets the first one, and the queue the following ones.
+    `group` is that of its tasks, which process titles show; without one it is the name.
     """
 
     name: str
+    group: str = ""
     task: str
     args: tuple[int | str, ...] = ()
     cron: str = ""

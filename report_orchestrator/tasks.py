@@ -21,7 +21,13 @@ from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.evaluations import is_recorded, record_evaluation
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
-from report_orchestrator.services.timetable.queue_schedules import PREFIX, TASKS, pipeline_name, window_schedule
+from report_orchestrator.services.timetable.queue_schedules import (
+    PREFIX,
+    TASKS,
+    pipeline_group,
+    pipeline_name,
+    window_schedule,
+)
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.services.upkeep_failures import UpkeepTask, record_failure
@@ -129,8 +135,8 @@ def run_report(schedule_id: int) -> int:
     only = ReportSchedule.objects.filter(pk=schedule_id)
     created = open_due_runs(runtime=runtime, schedules=only, notify=False, until=runtime.clock() + DECIDE_FOR)
     if schedule := only.first():
-        name = pipeline_name(schedule.report_key, schedule.name)
-        runtime.queue.notify(created.run_ids, group=name)
+        name = pipeline_name(schedule.pk, schedule.report_key, schedule.name)
+        runtime.queue.notify(created.run_ids, group=pipeline_group(schedule.pk))
         if (
             schedule.next_run_at is None or schedule.next_run_at > runtime.clock()
         ):  # else the scheduler would fire it at every pass

@@ -63,8 +63,11 @@ KEYWORDS = repr({"q_options": OPTIONS})
 """The keyword arguments of our schedule rows."""
 ARGUMENTS = r"^\([0-9]+,\)$"
 """Arguments of a report's own row: its primary key."""
-KEYWORDS_OF_REPORT = repr({"q_options": {key: value for key, value in OPTIONS.items() if key != "save"}})
+OPTIONS_OF_REPORT = {key: value for key, value in OPTIONS.items() if key != "save"}
 """Those of a report's own row, whose history `save_limit` keeps."""
+KEYWORDS_OF_REPORT = repr({"q_options": OPTIONS_OF_REPORT})
+GROUP_OF_REPORT = r", 'group': '[^']+'\}\}$"
+"""The end of the keyword arguments of a report's own row, which otherwise begin like `KEYWORDS_OF_REPORT`."""
 
 
 class Broker(Protocol):
@@ -143,14 +146,15 @@ class DjangoQ:
         """Return the number of our rows whose constant columns are as we write them."""
         written = _schedules().filter(
             func__startswith=TASKS,
-            kwargs__in=(KEYWORDS, KEYWORDS_OF_REPORT),
             hook=None,
             intended_date_kwarg=None,
             cluster=None,
             schedule_type__in=(Schedule.CRON, Schedule.MINUTES),
             repeats=-1,
         )
-        return written.filter(Q(args=None) | Q(args__regex=ARGUMENTS)).count()
+        grouped = Q(kwargs__startswith=KEYWORDS_OF_REPORT[:-2], kwargs__regex=GROUP_OF_REPORT)
+        keywords = Q(kwargs__in=(KEYWORDS, KEYWORDS_OF_REPORT)) | grouped
+        return written.filter(keywords, Q(args=None) | Q(args__regex=ARGUMENTS)).count()
 
     def workers_alive(self) -> int | None:
         """Return the number of workers of all clusters that reported lately; None if the database or the cache fails.
@@ -194,8 +198,12 @@ def _columns(wanted: QueueSchedule) -> tuple[object, ...]:
     minutes = wanted.minutes or (DAY if wanted.pinned else 1)
     arguments = repr(wanted.args) if wanted.args else None
     kind = Schedule.CRON if cron else Schedule.MINUTES
-    keywords = KEYWORDS_OF_REPORT if wanted.args else KEYWORDS
+    keywords = _keywords_of_report(wanted) if wanted.args else KEYWORDS
     return (wanted.task, arguments, keywords, None, None, None, kind, None if cron else minutes, cron or None, -1)
+
+
+def _keywords_of_report(wanted: QueueSchedule) -> str:
+    return repr({"q_options": OPTIONS_OF_REPORT | {"group": wanted.group}}) if wanted.group else KEYWORDS_OF_REPORT
 
 
 _Row = tuple[int, tuple[object, ...], datetime | None]

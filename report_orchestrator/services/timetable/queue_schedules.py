@@ -18,6 +18,8 @@ from report_orchestrator.services.timetable.due_times import next_window
 
 TASKS = "report_orchestrator.tasks"
 PREFIX = "report orchestrator: "
+LONGEST_NAME = 100
+"""Characters of the table's column `name`."""
 LONGEST_MINUTES = 32767
 """The maximum of the table's column `minutes`."""
 
@@ -66,7 +68,8 @@ def pipeline_schedules(report_model: str, keys: Collection[int] | None = None) -
     rows = active.order_by("pk").values_list("pk", "report_key", "name", "cron", "next_run_at")
     for pk, key, name, cron, next_run_at in rows.iterator(chunk_size=1000):
         yield QueueSchedule(
-            name=pipeline_name(key, name),
+            name=pipeline_name(pk, key, name),
+            group=pipeline_group(pk),
             task=f"{TASKS}.run_report",
             args=(pk,),
             cron=cron,
@@ -79,9 +82,15 @@ def _scheduled_reports(report_model: str) -> QuerySet[ReportSchedule]:
     return ReportSchedule.objects.filter(report_model=report_model, state=ScheduleState.ACTIVE, paused_at__isnull=True)
 
 
-def pipeline_name(key: str, name: str) -> str:
-    """Return the name of a report's row, `report 42: Windstorm accumulation`, cut to the column's length."""
-    return f"report {key}: {name}"[:100]
+def pipeline_name(pk: int, key: str, name: str) -> str:
+    """Return the name of a report's row, `report 42: Windstorm accumulation #7`: cut to the column, unique by its last word."""
+    number = f" #{pk}"
+    return f"report {key}: {name}"[: LONGEST_NAME - len(number)] + number
+
+
+def pipeline_group(pk: int) -> str:
+    """Return the group of a report's tasks: process titles show it to all users of the machine, so it has no name."""
+    return f"report #{pk}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

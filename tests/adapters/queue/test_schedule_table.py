@@ -117,6 +117,14 @@ class TestSchedules:
         assert f"{column}: {value!r} -> " in synced.updated[CRON.name]
         assert everything() == before
 
+    def test_a_given_group_is_that_of_the_rows_tasks(self) -> None:
+        queue.sync_schedules([replace(CRON, group="report #7")])
+        options = ast.literal_eval(line(CRON.name).kwargs)["q_options"]
+        assert (options["group"], "save" in options) == ("report #7", False)
+        assert queue.count_schedules() == 1
+        Schedule.objects.update(kwargs="{'q_options': {'group': 'report #7'}}")
+        assert queue.count_schedules() == 0
+
     def test_a_time_that_the_queue_moved_on_is_its_own(self) -> None:
         queue.sync_schedules([TICK])
         Schedule.objects.update(next_run=KEPT_LATER)

@@ -14,7 +14,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
-from report_orchestrator.services.timetable.queue_schedules import wanted_schedules
+from report_orchestrator.services.timetable.queue_schedules import pipeline_name, wanted_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report, make_runtime
 from tests.support.settings_factory import SettingsFactory
 
@@ -127,8 +127,9 @@ def test_everything_can_be_paused_and_resumed(hourly: FakePorts) -> None:
 def test_a_paused_report_has_no_line_in_the_pipeline(hourly: FakePorts) -> None:
     pipeline = SettingsFactory.make(SCHEDULING_APPROACH="pipeline")
     names = {line.name for line in wanted_schedules(pipeline, START, report_model=hourly.reports.label)}
-    assert "report 1: Windstorm accumulation" in names
+    of_report = pipeline_name(row().pk, "1", row().name)
+    assert of_report in names
     pause(["1"], actor="ann", reason="", runtime=make_runtime(hourly.ports))
     assert {line.name for line in wanted_schedules(pipeline, START, report_model=hourly.reports.label)} == names - {
-        "report 1: Windstorm accumulation"
+        of_report
     }

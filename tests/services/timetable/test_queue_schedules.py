@@ -18,7 +18,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.pausing import pause
 from report_orchestrator.services.timetable import queue_sync
 from report_orchestrator.services.timetable.effective_settings import effective_settings
-from report_orchestrator.services.timetable.queue_schedules import ticks
+from report_orchestrator.services.timetable.queue_schedules import pipeline_name, ticks
 from report_orchestrator.services.timetable.queue_sync import (
     remove_schedules,
     request_sync,
@@ -49,7 +49,7 @@ def two_reports(fakes: FakePorts) -> FakePorts:
     [
         (SENSOR, {"report orchestrator: cron sensor"}),
         (SCHEDULE, {"report orchestrator: schedule"}),
-        (PIPELINE, {"report 1: Windstorm accumulation", "report 2: Windstorm accumulation"}),
+        (PIPELINE, {"report 1: Windstorm accumulation #", "report 2: Windstorm accumulation #"}),
     ],
 )
 def test_a_sync_leaves_exactly_the_lines_of_the_approach(
@@ -57,7 +57,7 @@ def test_a_sync_leaves_exactly_the_lines_of_the_approach(
 ) -> None:
     for other in (SENSOR, SCHEDULE, PIPELINE, settings):
         sync_schedules(runtime=make_runtime(two_reports.ports, other))  # type: ignore[arg-type]  # settings, by parametrize
-    assert two_reports.queue.lines.keys() == ALWAYS | lines
+    assert {name.rstrip("0123456789") for name in two_reports.queue.lines} == ALWAYS | lines
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_switch_by_command_reaches_clusters_that_are_running_and_is_not_undone
     running = effective_settings(SENSOR)  # what a cluster that was started as a sensor goes by now
     assert running.scheduling_approach == "pipeline"
     tick(runtime=make_runtime(two_reports.ports, running), until=START)
-    assert "report 1: Windstorm accumulation" in two_reports.queue.lines
+    assert row_name("1") in two_reports.queue.lines
     assert [tick.name for tick in ticks(running)] == ["tick", "discovery"]
 
 
@@ -117,12 +117,13 @@ def test_nothing_synced_leaves_the_settings_as_they_are(fakes: FakePorts) -> Non
 def test_a_tick_makes_the_lines_once_and_again_only_when_a_report_changed(two_reports: FakePorts) -> None:
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is None
+    before = row_name("1")
     two_reports.reports.change("1", name="Renamed")
     discover(runtime=make_runtime(two_reports.ports, get_settings()))
     synced = sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE))
     assert synced is not None
-    assert synced.created == ("report 1: Renamed",)
-    assert synced.removed == ("report 1: Windstorm accumulation",)
+    assert synced.created == (row_name("1"),)
+    assert synced.removed == (before,)
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is None
 
 
@@ -130,7 +131,7 @@ def test_a_pause_takes_the_line_away_at_the_next_tick(two_reports: FakePorts) ->
     sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
     pause(["1"], actor="ann", reason="", runtime=make_runtime(two_reports.ports))
     tick(runtime=make_runtime(two_reports.ports, PIPELINE), until=START)
-    assert "report 1: Windstorm accumulation" not in two_reports.queue.lines
+    assert row_name("1") not in two_reports.queue.lines
 
 
 def test_asking_for_a_reconciliation_before_there_are_lines_is_harmless(fakes: FakePorts) -> None:
@@ -151,13 +152,13 @@ def test_what_the_queue_left_undecided_is_opened_by_the_tick(two_reports: FakePo
 
 def test_an_edit_has_only_its_own_reports_line_looked_at(two_reports: FakePorts) -> None:
     sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
-    two_reports.queue.lines["report 2: Windstorm accumulation"] = two_reports.queue.lines["report orchestrator: tick"]
+    two_reports.queue.lines[row_name("2")] = two_reports.queue.lines["report orchestrator: tick"]
     two_reports.reports.change("1", cron="5 * * * *")
     discover(runtime=make_runtime(two_reports.ports, get_settings()))
     synced = sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE))
     assert synced is not None
-    assert (list(synced.updated), synced.created, synced.removed) == (["report 1: Windstorm accumulation"], (), ())
-    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+    assert (list(synced.updated), synced.created, synced.removed) == ([row_name("1")], (), ())
+    assert two_reports.queue.lines[row_name("1")].cron == "5 * * * *"
 
 
 def test_a_sync_that_fails_is_made_up_for_by_the_next_tick(
@@ -172,7 +173,7 @@ def test_a_sync_that_fails_is_made_up_for_by_the_next_tick(
             with pytest.raises(OperationalError):
                 attempt(runtime=make_runtime(two_reports.ports, PIPELINE))
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
-    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+    assert two_reports.queue.lines[row_name("1")].cron == "5 * * * *"
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is None
 
 
@@ -204,7 +205,7 @@ def test_an_edit_that_comes_during_a_sync_is_not_lost(two_reports: FakePorts, mo
         meanwhile.setattr(FakeQueue, "sync_schedules", overtaken)
         sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
-    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == "5 * * * *"
+    assert two_reports.queue.lines[row_name("1")].cron == "5 * * * *"
 
 
 @pytest.mark.parametrize("change", ["a sync in progress", "an edit"])
@@ -222,9 +223,9 @@ def test_a_tick_that_began_before_a_switch_does_not_undo_it(two_reports: FakePor
         state.save()
     assert sync_if_stale(runtime=running) is not None
     assert effective_settings(SENSOR).scheduling_approach == "pipeline"
-    assert two_reports.queue.lines.keys() == ALWAYS | {f"report {key}: Windstorm accumulation" for key in ("1", "2")}
+    assert two_reports.queue.lines.keys() == ALWAYS | {row_name("1"), row_name("2")}
     expected = "5 * * * *" if change == "an edit" else "0 * * * *"
-    assert two_reports.queue.lines["report 1: Windstorm accumulation"].cron == expected
+    assert two_reports.queue.lines[row_name("1")].cron == expected
 
 
 def test_of_two_clusters_that_start_at_once_the_last_one_determines_the_lines(
@@ -242,5 +243,28 @@ def test_of_two_clusters_that_start_at_once_the_last_one_determines_the_lines(
     ticking = Runtime.of(two_reports.ports, SENSOR, effective_settings)
     assert ticking.settings.scheduling_approach == "pipeline"
     assert sync_if_stale(runtime=ticking) is not None
-    assert two_reports.queue.lines.keys() == ALWAYS | {f"report {key}: Windstorm accumulation" for key in ("1", "2")}
+    assert two_reports.queue.lines.keys() == ALWAYS | {row_name("1"), row_name("2")}
     assert sync_if_stale(runtime=ticking) is None
+
+
+def row_name(key: str) -> str:
+    schedule = ReportSchedule.objects.get(report_key=key)
+    return pipeline_name(schedule.pk, key, schedule.name)
+
+
+def test_each_report_has_a_row_of_its_own_however_long_its_key_is(fakes: FakePorts) -> None:
+    keys = ["k" * 150 + "1", "k" * 150 + "2", "a", "a: b"]
+    for key, name in zip(keys, ("Flood", "Flood", "b: c", "c"), strict=True):
+        fakes.reports.add(geo_report(key, name=name))
+    discover(runtime=fakes.runtime(get_settings()))
+    sync_schedules(runtime=make_runtime(fakes.ports, PIPELINE))
+    rows = [row for row in fakes.queue.lines.values() if row.args]
+    assert len(rows) == len(keys)
+    assert max(len(row.name) for row in rows) == 100
+    assert not sync_schedules(runtime=make_runtime(fakes.ports, PIPELINE)).changed
+
+
+def test_a_group_has_no_name_since_process_titles_show_it(two_reports: FakePorts) -> None:
+    sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
+    numbers = ReportSchedule.objects.values_list("pk", flat=True)
+    assert {row.group for row in two_reports.queue.lines.values() if row.args} == {f"report #{pk}" for pk in numbers}
