@@ -359,7 +359,7 @@ class TaskQueue(Protocol):
     def workers_configured(self) -> int:
         """Return the number of worker processes that this process's settings configure for a cluster."""
 
-    def forget_failures(self, *, before: datetime, most: int) -> int:
+    def prune_failures(self, *, before: datetime, most: int) -> int:
         """Delete the queue's records of the package's messages that ended before then, at most `most`; return their number."""
 
 

@@ -354,7 +354,7 @@ class FakeQueue:
     def workers_configured(self) -> int:
         return 1
 
-    def forget_failures(self, *, before: datetime, most: int) -> int:
+    def prune_failures(self, *, before: datetime, most: int) -> int:
         return 0
 
 

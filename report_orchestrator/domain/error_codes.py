@@ -27,7 +27,7 @@ class Trait(Flag):
     """A definite response, which proves that Fireant is up."""
     FIREANT_REJECTED = auto()
     """Fireant refused the request itself, by a 4xx status: another request may pass."""
-    UNKNOWN_FATE = auto()
+    UNKNOWN_OUTCOME = auto()
     """Fireant may or may not have the job, so a retry may submit it twice."""
     NEEDS_NEW_JOB = auto()
     """The job is of no further use: a retry by a person reads the report again and submits a new job."""
@@ -71,7 +71,7 @@ NOTHING_TO_DO = _("No action needed.")
 
 _TRANSIENT = Trait.TRANSIENT
 _DOWN = Trait.TRANSIENT | Trait.FIREANT_DOWN
-_LOST = Trait.TRANSIENT | Trait.UNKNOWN_FATE
+_LOST = Trait.TRANSIENT | Trait.UNKNOWN_OUTCOME
 _NEW_JOB = Trait.FIREANT_UP | Trait.NEEDS_NEW_JOB
 
 

@@ -98,7 +98,7 @@ def real_shelf(opened: list[OneLakeStore]) -> Shelf:
 
     def below(folder: str) -> dict[str, int]:
         files = (each for each in store._files.below(folder) if not each.is_folder)
-        standing = {each.path: store._files.look(each.path) for each in files}
+        standing = {each.path: store._files.info(each.path) for each in files}
         return {path[len(folder) + 1 :]: seen.size for path, seen in standing.items() if seen is not None}
 
     def listing() -> dict[str, int]:

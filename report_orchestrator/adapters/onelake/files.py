@@ -49,7 +49,7 @@ class LakeFiles:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def look(self, path: str) -> FileInfo | None:
+    def info(self, path: str) -> FileInfo | None:
         """Return the file at the path; None if there is none.
 
         Raises:
@@ -130,7 +130,7 @@ class LakeFiles:
             )
         except AzureError as error:
             return self._settled(error, target)
-        info = self.look(target)
+        info = self.info(target)
         if info is None:
             raise TransientError(
                 "OneLake renamed a result but did not return it under the new name.",
@@ -207,13 +207,13 @@ class LakeFiles:
 
     def _settled(self, error: AzureError, path: str) -> FileInfo:
         """Return the file found after an ambiguous response; raise the error if the request did not work."""
-        info = self.look(path) if may_have_worked(error) else None
+        info = self.info(path) if may_have_worked(error) else None
         if info is None:
             raise error
         return info
 
     def _whole(self, path: str, size: int) -> FileInfo:
-        info = self.look(path)
+        info = self.info(path)
         if info is None or info.size != size:
             actual = "nothing" if info is None else f"{info.size:,} bytes"
             raise TransientError(

@@ -45,7 +45,7 @@ class OneLakeStore:
         """
         with translated_errors(self._settings):
             final = self._address.final(path)
-            info = self._files.look(final)
+            info = self._files.info(final)
             if info is None:
                 return self._write_new(final, chunks, observer)
             return self._adopted(final, info, observer)
@@ -59,7 +59,7 @@ class OneLakeStore:
         """
         with translated_errors(self._settings, READING):
             final = self._address.final(path)
-            info = self._files.look(final)
+            info = self._files.info(final)
             if info is None:
                 raise StorageError(f"The result at {self._address.url(final)} no longer exists.")
             return self._files.head(final, info, limit)
@@ -96,7 +96,7 @@ class OneLakeStore:
         """
         with translated_errors(self._settings, READING):
             final = self._address.final(path)
-            info = self._files.look(final)
+            info = self._files.info(final)
             if info is None:
                 raise StorageError(f"The result at {self._address.url(final)} no longer exists.")
             yield from self._files.read(final, info)

@@ -177,7 +177,7 @@ class DjangoQ:
         """Return the workers of `Q_CLUSTER`, or Django-Q's default."""
         return int(Conf.WORKERS)
 
-    def forget_failures(self, *, before: datetime, most: int) -> int:
+    def prune_failures(self, *, before: datetime, most: int) -> int:
         """Remove failures of our own tasks only; the host's stay."""
         ours = Task.objects.using(router.db_for_write(Task)).filter(
             func__startswith=TASKS, stopped__lt=queue_time(before)

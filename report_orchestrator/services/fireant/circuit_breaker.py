@@ -152,7 +152,7 @@ def _postpone(step: str, outcome: Retryable, circuit: Circuit, settings: Setting
     carry every probe. Polls need no delay: the one that has waited longest goes first.
     """
     # Repeating a submission of unknown outcome always uses up a retry, so that repetitions end.
-    if circuit.probe_at is None or Trait.UNKNOWN_FATE in traits_of(outcome.code):
+    if circuit.probe_at is None or Trait.UNKNOWN_OUTCOME in traits_of(outcome.code):
         return outcome
     waiting = ReportRun.objects.unfinished().exclude(status=Status.RUNNING).filter(wake_at__lte=circuit.probe_at)
     yields = step != Step.JOB_COMPLETION_STATUS and waiting.out_of_line().exists()

@@ -45,8 +45,8 @@ def _claim_once(run_id: int, *, runtime: Runtime, in_worker: bool, version: int 
 def _claim(run: ReportRun, *, now: datetime, runtime: Runtime, in_worker: bool) -> Lease | None:
     if run.status == Status.RUNNING:
         _rescue(run, now)
-    has_unknown_fate = Trait.UNKNOWN_FATE in traits_of(run.error_code)
-    maybe_submitted = run.step == Step.EXTERNAL_JOB_SUBMISSION and has_unknown_fate
+    has_unknown_outcome = Trait.UNKNOWN_OUTCOME in traits_of(run.error_code)
+    maybe_submitted = run.step == Step.EXTERNAL_JOB_SUBMISSION and has_unknown_outcome
     if failure := _reason_to_fail(run, runtime.settings, maybe_submitted=maybe_submitted):
         _fail_unstarted(run, failure, now)
         return None

@@ -53,7 +53,7 @@ def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
             "runs": lambda: _delete(_old_runs(before)),
             "changes": lambda: _delete(ReportChange.objects.filter(noticed_at__lt=before)),
             "reports": lambda: _delete(_reports_without_history(before)),
-            "queue_failures": lambda: runtime.queue.forget_failures(before=before, most=BATCH),
+            "queue_failures": lambda: runtime.queue.prune_failures(before=before, most=BATCH),
         }
     if runtime.settings.keep_payloads_days:
         unused_since = now - timedelta(days=runtime.settings.keep_payloads_days)
