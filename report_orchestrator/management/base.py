@@ -228,3 +228,13 @@ def parse_date(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not a date such as 2026-07-01") from None
+
+
+def parse_instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or not text.partition(":")[1]:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a date and time such as '2026-07-01 14:30'")
+    return instant if timezone.is_aware(instant) else instant.replace(tzinfo=timezone.get_default_timezone())

@@ -27,6 +27,9 @@ class PauseCommand(OrchestratorCommand):
         """Return the outcome of `--all`."""
         raise NotImplementedError
 
+    def refuse_unchanged(self, options: Mapping[str, Any]) -> None:
+        """Raise if `--all` should have changed something; by default it need not."""
+
     def choices(self, _options: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return further arguments of `change_reports` and `change_all`."""
         return {}
@@ -43,6 +46,8 @@ class PauseCommand(OrchestratorCommand):
             self.usage_error("Name the reports, or use --all.")
         audit = {"actor": command_line_user(), "reason": options["reason"], "runtime": runtime, **self.choices(options)}
         change = type(self).change_all(**audit) if everything else None
+        if everything and change is None:
+            self.refuse_unchanged(options)
         changed = [] if everything else type(self).change_reports(report_ids, **audit)
         if options["format"] == "json":
             self.write_json({"all": everything, self.done: [row.report_key for row in changed]})

@@ -102,6 +102,24 @@ class TestOrchestratorStatus:
         assert paused[1] == [str(newest), "2026-07-01 14:06:00 CEST", newest.paused_by, f"reason of {keys[6]}"]
         assert paused[6] == ["and 2 more", "-", "-", "-"]
 
+    def test_resuming_all_ends_only_the_pause_that_was_seen(self, clock: FakeClock, settings: DjangoSettings) -> None:
+        settings.TIME_ZONE = "Europe/Amsterdam"
+        manage("discover_reports")
+        manage("pause_reports", "--all", "--reason", "short maintenance")
+        seen = manage("orchestrator_status", "--format", "json").json["pauses"][0]["since"]
+        clock.advance(minutes=1, seconds=0.5)
+        manage("pause_reports", "--all", "--reason", "legal hold")
+
+        refused = manage("resume_reports", "--all", "--paused-at", seen)
+        assert refused.status == 1
+        assert refused.err.startswith(
+            "There is no pause of all reports of 2026-07-01 14:00:00 CEST. Nothing was changed."
+        )
+        assert manage("orchestrator_status", "--format", "json").json["pauses"][0]["reason"] == "legal hold"
+        assert manage("resume_reports", "1", "--paused-at", seen).status == 2
+        assert manage("resume_reports", "--all", "--paused-at", "2026-07-01 14:01:00").status == 0
+        assert manage("orchestrator_status", "--format", "json").json["pauses"] == []
+
     def test_resuming_all_shows_how_many_resume_and_how_many_stay_paused(self) -> None:
         manage("discover_reports")
         active = list(ReportSchedule.objects.filter(state="active").values_list("report_key", flat=True))

@@ -21,7 +21,7 @@ from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.monitoring.snapshot import Pause, pause_from, read_shared_states
-from report_orchestrator.services.scheduling.pausing import count_scheduled, pause_all, resume_all
+from report_orchestrator.services.scheduling.pausing import count_scheduled, pause_all_if_scheduled, resume_all
 
 MISSED = {
     "latest": _("When scheduling resumes, each report runs the latest of its missed times (MISSED_RUNS)."),
@@ -61,7 +61,10 @@ class PauseAll(WholeAction):
         )
 
     def perform(self, confirmed: ConfirmedRequest) -> tuple[str, Iterable[Model]]:
-        change = pause_all(actor=confirmed.actor, reason=confirmed.reason, runtime=confirmed.runtime)
+        """Pause all reports unless someone else has done it since the question."""
+        change = pause_all_if_scheduled(actor=confirmed.actor, reason=confirmed.reason, runtime=confirmed.runtime)
+        if change is None:
+            raise NotPossibleError("All reports are already paused.", code=RefusalCode.REPORTS_CHANGED)
         return gettext("All reports are paused."), [change]
 
 

@@ -1,27 +1,14 @@
 """`manage.py switch_reports`: let this app serve reports, or another system."""
 
-import argparse
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
 
 from report_orchestrator.management.audit_user import command_line_user
-from report_orchestrator.management.base import OrchestratorCommand, format_local, pluralize
+from report_orchestrator.management.base import OrchestratorCommand, format_local, parse_instant, pluralize
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.scheduling.switch import Switched, switch_to_live, switch_to_shadow
-
-
-def parse_instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or not text.partition(":")[1]:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a date and time such as '2026-07-01 14:30'")
-    return instant if timezone.is_aware(instant) else instant.replace(tzinfo=timezone.get_default_timezone())
 
 
 class Command(OrchestratorCommand):

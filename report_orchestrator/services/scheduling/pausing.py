@@ -65,9 +65,27 @@ def pause_all(*, actor: str, reason: str, runtime: Runtime) -> ReportChange:
         if earlier := SharedState.objects.select_for_update().filter(name=StateName.ALL_PAUSED).first():
             detail["since"] = _beginning(earlier)
         SharedState.objects.record(StateName.ALL_PAUSED, now=now, detail=detail)
-        change = _change(None, ChangeKind.PAUSED, actor, reason, now)
-        change.save()
+        change = _recorded_pause(actor, reason, now)
     emit_schedule_event("all_paused", actor=actor, reason=reason)
+    return change
+
+
+def pause_all_if_scheduled(*, actor: str, reason: str, runtime: Runtime) -> ReportChange | None:
+    """Pause all reports as `pause_all` does; return None, and leave its reason alone, if a pause is in effect already."""
+    now = runtime.clock()
+    state = {"marked_at": now, "detail": {"actor": actor, "reason": reason}}
+    with transaction.atomic(using=database_alias()):
+        _pause, is_new = SharedState.objects.get_or_create(name=StateName.ALL_PAUSED, defaults=state)
+        if not is_new:
+            return None
+        change = _recorded_pause(actor, reason, now)
+    emit_schedule_event("all_paused", actor=actor, reason=reason)
+    return change
+
+
+def _recorded_pause(actor: str, reason: str, now: datetime) -> ReportChange:
+    change = _change(None, ChangeKind.PAUSED, actor, reason, now)
+    change.save()
     return change
 
 
@@ -76,14 +94,12 @@ def resume_all(
 ) -> ReportChange | None:
     """Resume scheduling; times of the pause are decided by `MISSED_RUNS`, or dropped with `from_now`. Idempotent.
 
-    Reports that are paused individually stay paused. With `paused_at` (UTC), a pause of another instant is left alone.
-    Returns the recorded change; None, without a record, if all were not paused.
+    Reports that are paused individually stay paused. With `paused_at`, a pause of another instant is left alone; a whole
+    second stands for all instants within it. Returns the recorded change; None, without a record, if all were not paused.
     """
-    pauses = SharedState.objects.filter(name=StateName.ALL_PAUSED)
     with transaction.atomic(using=database_alias()):
-        ending = pauses if paused_at is None else pauses.filter(marked_at=paused_at)
-        pause = ending.select_for_update().first()
-        if pause is None:
+        pause = SharedState.objects.select_for_update().filter(name=StateName.ALL_PAUSED).first()
+        if pause is None or not _is_at(pause.marked_at, paused_at):
             return None
         pause.delete()
         now = runtime.clock()
@@ -95,6 +111,12 @@ def resume_all(
         change.save()
     emit_schedule_event("all_resumed", actor=actor, reason=reason)
     return change
+
+
+def _is_at(marked_at: datetime | None, instant: datetime | None) -> bool:
+    if instant is None or marked_at is None:
+        return instant is None
+    return marked_at == instant or (not instant.microsecond and marked_at.replace(microsecond=0) == instant)
 
 
 def _beginning(pause: SharedState) -> str:

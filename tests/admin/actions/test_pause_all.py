@@ -11,8 +11,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse, reverse_lazy
 
+from report_orchestrator.admin.actions.base import Question
+from report_orchestrator.admin.reports.pause_all import PauseAll
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportChange, ScheduleState
+from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.scheduling.pausing import all_are_paused, pause_all
 from report_orchestrator.testing import FakePorts, make_runtime
 from tests.support.admin_actions import (
@@ -128,6 +131,24 @@ class TestAll:
 
         assert "The reports have changed since you opened this page." in page_text
         assert everything() == before
+
+    def test_a_pause_that_comes_between_the_question_and_the_act_keeps_its_reason(
+        self, boss: Client, outside: FakePorts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        form, asked = confirmation("pause-all"), PauseAll.question
+
+        def overtaken(action: PauseAll, runtime: Runtime) -> Question:
+            question = asked(action, runtime)
+            pause_all(actor="ben", reason="legal hold", runtime=runtime)
+            return question
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(PauseAll, "question", overtaken)
+            page_text = words_of(boss.post(url_of("pause-all"), form, follow=True))
+
+        assert "The reports have changed since you opened this page." in page_text
+        assert "legal hold" in page_text
+        assert [change.after["actor"] for change in ReportChange.objects.filter(schedule=None)] == ["ben"]
 
     def test_each_action_on_all_is_logged_as_the_change_that_it_made(self, boss: Client, outside: FakePorts) -> None:
         boss.post(url_of("pause-all"), confirmation("pause-all"))

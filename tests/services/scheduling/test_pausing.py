@@ -9,11 +9,11 @@ import pytest
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.exceptions import NotPossibleError
-from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, SharedState
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
-from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
+from report_orchestrator.services.scheduling.pausing import pause, pause_all, pause_all_if_scheduled, resume, resume_all
 from report_orchestrator.services.timetable.queue_schedules import pipeline_name, wanted_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report, make_runtime
 from tests.support.settings_factory import SettingsFactory
@@ -122,6 +122,25 @@ def test_everything_can_be_paused_and_resumed(hourly: FakePorts) -> None:
     assert tick(hourly) == 1
     assert list(ReportChange.objects.filter(schedule=None).order_by("pk")) == [paused, resumed]
     assert resume_all(actor="ann", runtime=runtime) is None
+
+
+def test_a_pause_of_all_is_ended_by_its_second_and_by_no_other_instant(hourly: FakePorts) -> None:
+    runtime = make_runtime(hourly.ports)
+    hourly.clock.advance(seconds=0.25)
+    pause_all(actor="ann", reason="maintenance", runtime=runtime)
+    for other in (START + timedelta(seconds=1), START + timedelta(seconds=0.5), START - timedelta(seconds=1)):
+        assert resume_all(actor="ann", runtime=runtime, paused_at=other) is None
+    assert resume_all(actor="ann", runtime=runtime, paused_at=START) is not None
+
+
+def test_who_is_second_does_not_replace_the_reason_of_a_pause_of_all(hourly: FakePorts) -> None:
+    runtime = make_runtime(hourly.ports)
+    first = pause_all_if_scheduled(actor="ann", reason="regulator", runtime=runtime)
+    hourly.clock.advance(seconds=1)
+    before = list(SharedState.objects.values_list())
+    assert pause_all_if_scheduled(actor="ben", reason="lunch", runtime=runtime) is None
+    assert list(SharedState.objects.values_list()) == before
+    assert list(ReportChange.objects.filter(schedule=None)) == [first]
 
 
 def test_a_paused_report_has_no_line_in_the_pipeline(hourly: FakePorts) -> None:
