@@ -18,6 +18,7 @@ from django_q.tasks import async_task
 from report_orchestrator.adapters.queue.message_slots import claim_message_slots, free_message_slot, reported_workers
 from report_orchestrator.adapters.queue.timestamps import queue_time
 from report_orchestrator.models import ReportRun
+from report_orchestrator.models.upsert import upsert
 from report_orchestrator.ports import QueueSchedule, ScheduleSync
 
 TASKS = "report_orchestrator.tasks."
@@ -282,11 +283,12 @@ def _sleeps_too_long(next_run: datetime | None, row: QueueSchedule) -> bool:
 
 
 def _update(changes: Mapping[int, Mapping[str, object]]) -> None:
-    rows = _schedules().in_bulk(list(changes))
-    for pk, row in rows.items():
-        for column, value in changes[pk].items():
+    # Locked, so that none is deleted, or moved on by Django-Q's scheduler, before it is written.
+    rows = list(_schedules().select_for_update().filter(pk__in=list(changes)).order_by("pk"))
+    for row in rows:
+        for column, value in changes[row.pk].items():
             setattr(row, column, value)
-    _schedules().bulk_update(rows.values(), [*_COMPARED, "next_run"], batch_size=200)
+    upsert(*rows, update=[*_COMPARED, "next_run"], batch_size=BATCH)
 
 
 _T = TypeVar("_T")

@@ -181,7 +181,6 @@ def save_edits(edits: Edits) -> None:
     for row in edits.replaced:
         _archive_runs(row)
     ReportSchedule.objects.bulk_create(edits.created, batch_size=CHUNK)
-    # The rows are locked, so they exist. For many rows, `bulk_update` would take a second longer.
     upsert(*edits.updated, update=_COLUMNS, batch_size=CHUNK)
     ReportChange.objects.bulk_create(
         [

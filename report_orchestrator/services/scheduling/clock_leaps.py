@@ -25,6 +25,7 @@ from report_orchestrator.models import (
     StateName,
 )
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
+from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.timetable.cron_zone import next_run_at_or_due
@@ -245,7 +246,7 @@ def _decide_again(first_times: dict[int, datetime], now: datetime) -> int:
             schedule.decided_until = min(now, first - datetime.resolution) if first else now
             if schedule.state == ScheduleState.ACTIVE and schedule.paused_at is None:
                 schedule.next_run_at = next_run_at_or_due(schedule)
-        ReportSchedule.objects.bulk_update(schedules, ["decided_until", "next_run_at"], batch_size=CHUNK)
+        upsert(*schedules, update=["decided_until", "next_run_at"], batch_size=CHUNK)
         request_sync({schedule.pk for schedule in schedules})
         count += len(schedules)
     return count

@@ -13,6 +13,7 @@ from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState, SharedState, StateName
 from report_orchestrator.models.runs import UNSCHEDULED
 from report_orchestrator.models.schedules import ScheduleQuerySet
+from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
@@ -173,7 +174,7 @@ def _save_schedules(decisions: Sequence[Decision]) -> None:
     for schedule in whole:
         alike[schedule.decided_until, schedule.next_run_at].append(schedule.pk)
     if len(alike) > MOST_UPDATES:
-        ReportSchedule.objects.bulk_update(whole, ["decided_until", "next_run_at"], batch_size=BATCH)
+        upsert(*whole, update=["decided_until", "next_run_at"], batch_size=BATCH)
         return
     for (decided_until, next_run_at), keys in alike.items():
         ReportSchedule.objects.filter(pk__in=keys).update(decided_until=decided_until, next_run_at=next_run_at)

@@ -13,6 +13,7 @@ from report_orchestrator.domain.error_codes import RefusalCode
 from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState, SharedState, StateName
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
+from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.scheduling_start import drop_undecided_times
@@ -212,7 +213,7 @@ def _save(
 ) -> None:
     now = runtime.clock()
     columns = ["paused_at", "paused_by", "pause_reason", "next_run_at", "decided_until"]
-    ReportSchedule.objects.bulk_update(rows, columns, batch_size=500)
+    upsert(*rows, update=columns, batch_size=500)
     ReportChange.objects.bulk_create(
         _change(row, kind, actor, reason, now, paused_at=since.get(row.pk, "")) for row in rows
     )

@@ -8,6 +8,7 @@ from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, StateName
 from report_orchestrator.models.schedules import ScheduleQuerySet
+from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import accept_clock
@@ -65,5 +66,5 @@ def drop_undecided_times(schedules: ScheduleQuerySet, *, now: datetime) -> None:
         except InvalidReportError:
             continue
         moved.append(schedule)
-    ReportSchedule.objects.bulk_update(moved, ["next_run_at"], batch_size=BATCH)
+    upsert(*moved, update=["next_run_at"], batch_size=BATCH)
     schedules.filter(decided_until__lt=now).update(decided_until=now)

@@ -13,6 +13,7 @@ from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, RunStep
 from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
+from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_run_event, emit_schedule_event
 from report_orchestrator.services.scheduling.backfill import find_schedules
@@ -156,7 +157,7 @@ def _release_shadow_runs(switched: Switched, runtime: Runtime) -> list[int]:
 
 def _save(switched: Switched, mode: str, actor: str, reason: str, runtime: Runtime) -> None:
     before = ReportSchedule.objects.in_bulk([row.pk for row in switched.reports])
-    ReportSchedule.objects.bulk_update(switched.reports, ["live_from", "live_until"], batch_size=500)
+    upsert(*switched.reports, update=["live_from", "live_until"], batch_size=500)
     ReportChange.objects.bulk_create(
         ReportChange(
             schedule=row,
