@@ -106,13 +106,13 @@ class DeltaResults:
         result: _ResultReader,
         heartbeat: Callable[[], None],
     ) -> AppendResult:
-        options = self._options()
+        opened_with = self._fingerprint()
         shape = shape_of(result.chunks(), _schema(table), constants)
         if not shape.rows:
             return AppendResult(location=self._address, rows=0)
         if _is_mapped(table):
             shape = within(shape, _schema(table), constants)
-        if self._options() != options:
+        if self._fingerprint() != opened_with:
             table = self._open(heartbeat)  # with the new token, which lasts for the commit
         table = table or self._create(schema_of(shape, constants), heartbeat)
         if _has(table, run):
@@ -151,6 +151,10 @@ class DeltaResults:
             return self._call(lambda: DeltaTable(self._address, storage_options=dict(self._options())), heartbeat)
         except TableNotFoundError:
             return None
+
+    def _fingerprint(self) -> int:
+        """Stand for the options, whose token no traceback with local variables may show."""
+        return hash(frozenset(self._options().items()))
 
     def _call(self, work: Callable[[], _T], heartbeat: Callable[[], None]) -> _T:
         """Call the library in a thread of its own."""
