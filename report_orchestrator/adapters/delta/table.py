@@ -23,13 +23,16 @@ from report_orchestrator.adapters.background_thread import HEARTBEAT_SECONDS, ru
 from report_orchestrator.adapters.delta.errors import TableConflictError, plain_errors, without_panic
 from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of, within
 from report_orchestrator.domain.error_codes import ErrorCode
-from report_orchestrator.exceptions import TransientError
+from report_orchestrator.exceptions import ConfigurationError, TransientError
 from report_orchestrator.ports import AppendResult
 
 READ_AHEAD = 2
 """Batches buffered between the parser and the writer."""
 MOST_CONFLICTS = 8
 """Commits of one attempt that other writers may come before."""
+CHECKPOINT_INTERVAL = 10
+"""Commits after which a checkpoint is written. An open reads all commits since the last one: 10 keep it near 60 requests."""
+CHECKPOINT_SETTING = "delta.checkpointInterval"
 WRITTEN = 1
 """The version of a run's transaction; each run has only one."""
 
@@ -144,6 +147,15 @@ class DeltaResults:
         except TransientError:
             if not _has(self._open(heartbeat), run):
                 raise
+            return
+        self._write_checkpoint(table, heartbeat)
+
+    def _write_checkpoint(self, table: DeltaTable, heartbeat: Callable[[], None]) -> None:
+        """Write the checkpoint that delta-rs would write later: it has an interval of 100 for tables that name none."""
+        is_due = (table.version() + 1) % CHECKPOINT_INTERVAL == 0
+        if is_due and CHECKPOINT_SETTING not in table.metadata().configuration:
+            with suppress(TransientError, ConfigurationError, UnfitError):  # the rows are committed
+                self._call(table.create_checkpoint, heartbeat)
 
     def _open(self, heartbeat: Callable[[], None]) -> DeltaTable | None:
         """Open the table in a thread: it reads the whole log since the last checkpoint."""
@@ -183,8 +195,7 @@ class DeltaResults:
             schema,
             mode="ignore",
             storage_options=dict(self._options()),
-            # A reader reads all commits since the last checkpoint: 10 keep that near 60 requests.
-            configuration={"delta.checkpointInterval": "10"},
+            configuration={CHECKPOINT_SETTING: str(CHECKPOINT_INTERVAL)},
             # Tried again, it would become the second version of another's table, and replace its columns.
             commit_properties=CommitProperties(max_commit_retries=0),
         )

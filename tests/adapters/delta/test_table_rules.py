@@ -206,6 +206,29 @@ class TestATable:
 
         assert DeltaTable(str(tmp_path)).metadata().configuration["delta.checkpointInterval"] == "10"
 
+    @pytest.mark.parametrize(("interval", "checkpoints"), [(None, [9, 19]), ("7", [6, 13, 20])])
+    def test_that_exists_has_one_as_often_unless_it_says_otherwise(
+        self, tmp_path: Path, interval: str | None, checkpoints: list[int]
+    ) -> None:
+        rows = pa.Table.from_pylist([{"location": "Miami", **COLUMNS}])
+        DeltaTable.create(
+            str(tmp_path), rows.schema, configuration={delta_table.CHECKPOINT_SETTING: interval} if interval else {}
+        )
+
+        for number in range(1, 23):
+            assert append(DeltaResults(str(tmp_path)), f"r{number}").rows == 2
+
+        written = sorted(path.name for path in (tmp_path / "_delta_log").glob("*.checkpoint.parquet"))
+        assert written == [f"{version:020}.checkpoint.parquet" for version in checkpoints]
+
+    def test_keeps_rows_whose_checkpoint_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(delta_table, "CHECKPOINT_INTERVAL", 1)
+        made(tmp_path)
+        (tmp_path / "_delta_log" / f"{1:020}.checkpoint.parquet").mkdir()
+
+        assert append(DeltaResults(str(tmp_path))).rows == 2
+        assert append(DeltaResults(str(tmp_path)), "r2").rows == 2
+
     def test_is_opened_anew_when_its_token_was_renewed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tokens, used = iter(range(100)), list[Mapping[str, str]]()
         table = DeltaResults(str(tmp_path), lambda: {"azure_storage_token": str(next(tokens))})
