@@ -20,6 +20,7 @@ from report_orchestrator.adapters.host.changes.collector import ChangeCollector
 from report_orchestrator.adapters.host.jobs import HostJobs, NoJobs
 from report_orchestrator.adapters.host.reports import HostReports
 from report_orchestrator.adapters.local.folder import LocalFolder
+from report_orchestrator.adapters.local.folders import private_umask
 from report_orchestrator.adapters.local.probe import probe_folder, temporary_folders
 from report_orchestrator.adapters.local.store import LocalFiles
 from report_orchestrator.adapters.queue.django_q import DjangoQ
@@ -209,7 +210,7 @@ def _table(settings: Settings, name: str = "") -> ResultTable:
         ) from error
     match settings.result_store:
         case "local":
-            return DeltaResults(str(local_table(settings, name)))
+            return DeltaResults(str(local_table(settings, name)), within=private_umask)
         case "onelake":
             from report_orchestrator.adapters.onelake.tables import table_location
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import date, datetime
 from typing import TypeVar
 
@@ -36,6 +36,7 @@ CHECKPOINT_SETTING = "delta.checkpointInterval"
 WRITTEN = 1
 """The version of a run's transaction; each run has only one."""
 
+_NOTHING = nullcontext()
 _T = TypeVar("_T")
 StorageOptions = Callable[[], Mapping[str, str]]
 _TYPES: Mapping[type, pa.DataType] = {str: pa.string(), date: pa.date32(), datetime: pa.timestamp("us", tz="UTC")}
@@ -61,11 +62,14 @@ class _ResultReader:
 
 
 class DeltaResults:
-    """A `ResultTable` at an address. `options` is called at each use, as tokens expire."""
+    """A `ResultTable` at an address. `options` is called at each use, as tokens expire; the library works `within`."""
 
-    def __init__(self, address: str, options: StorageOptions = dict) -> None:
+    def __init__(
+        self, address: str, options: StorageOptions = dict, within: AbstractContextManager[None] = _NOTHING
+    ) -> None:
         self._address = address
         self._options = options
+        self._within = within
 
     def append(
         self,
@@ -174,7 +178,7 @@ class DeltaResults:
 
     def _library(self, work: Callable[[], _T]) -> _T:
         """Call the library with its errors in plain words. Those of a heartbeat or of the reader are not its own."""
-        with plain_errors(self._address):
+        with self._within, plain_errors(self._address):
             return without_panic(work)
 
     def _create(self, schema: pa.Schema, heartbeat: Callable[[], None]) -> DeltaTable:

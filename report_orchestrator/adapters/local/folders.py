@@ -1,6 +1,7 @@
 """The folders of the local store: inside RESULT_ROOT whatever paths and links say, and closed to other users."""
 
 import os
+import threading
 from pathlib import Path
 
 from report_orchestrator.domain.paths import is_plain
@@ -11,6 +12,8 @@ TEMPORARY = Path("_report_orchestrator") / "tmp"
 RESERVED = frozenset({TEMPORARY.parts[0], "tables"})
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 """Results hold exposures: other users of the machine may not read them. A stricter umask stays in force."""
+CLOSED = 0o777 & ~FOLDER_MODE
+"""The umask of these modes."""
 
 
 def results_folder(root: Path, path: str) -> Path:
@@ -53,6 +56,32 @@ def make_private_folder(folder: Path) -> None:
 def open_private(path: str, flags: int) -> int:
     """Open a new file that other users may not read: an `opener` of `open`."""
     return os.open(path, flags, FILE_MODE)
+
+
+class _PrivateUmask:
+    """Counts the users of a stricter umask, which is the whole process's: the last one restores the former."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = os.umask(0o077)  # it can only be read by setting one
+                os.umask(self._before | CLOSED)
+            self._users += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                os.umask(self._before)
+
+
+private_umask = _PrivateUmask()
+"""Within it, files and folders that a library creates have no more than `FILE_MODE` and `FOLDER_MODE`."""
 
 
 def sync_folder(folder: Path) -> None:

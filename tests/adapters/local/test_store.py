@@ -12,10 +12,17 @@ from typing import NoReturn
 
 import pytest
 
+from report_orchestrator.adapters.local.folders import private_umask
 from report_orchestrator.adapters.local.store import PIECE, LocalFiles
 from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
 from report_orchestrator.ports import WriteObserver
 from tests.support.store_kinds import PATH, RESULTS, local_shelf, refuse_links
+
+
+def current_umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 class TestAFolder:
@@ -114,6 +121,20 @@ class TestAFolder:
             f"root/{RESULTS}/a": 0o750,
             f"root/{RESULTS}/a/x.json": 0o640,
         }
+
+    def test_restores_the_umask_after_the_last_of_its_users(self) -> None:
+        before = os.umask(0o022)
+        try:
+            with private_umask:
+                with private_umask:
+                    assert current_umask() == 0o027
+                assert current_umask() == 0o027
+            assert current_umask() == 0o022
+            with pytest.raises(OSError, match="full"), private_umask:
+                raise OSError("full")
+            assert current_umask() == 0o022
+        finally:
+            os.umask(before)
 
     def test_is_cleaned_of_old_files_only(self, tmp_path: Path) -> None:
         folder = tmp_path / "_report_orchestrator" / "tmp"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -192,6 +194,19 @@ class TestATable:
         assert isinstance(table, DeltaResults)
         assert table._address == str(tmp_path / "Tables" / "risk")
         assert build_ports(SettingsFactory.make()).table is None
+
+    @pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o640, 0o750), (0o077, 0o600, 0o700)])
+    def test_is_hidden_from_other_users(self, tmp_path: Path, umask: int, file_mode: int, folder_mode: int) -> None:
+        table = build_ports(SettingsFactory.make(RESULT_TABLES="true", RESULT_ROOT=tmp_path / "root")).table
+        assert table is not None
+        before = os.umask(umask)
+        try:
+            for run in range(11):  # the last ones with a checkpoint
+                assert table.append(str(run), {}, lambda: [b'{"results": [{"a": 1}]}'], lambda: None).rows == 1
+        finally:
+            assert os.umask(before) == umask
+        modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.rglob("*")}
+        assert modes == {(True, folder_mode), (False, file_mode)}
 
     def test_of_onelake_is_addressed_over_its_blob_half(self) -> None:
         lake = {"RESULT_STORE": "onelake", "FABRIC_WORKSPACE_ID": "Sales", "FABRIC_LAKEHOUSE_ID": "Risk"}
