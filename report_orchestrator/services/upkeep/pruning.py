@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from report_orchestrator.conf import Settings
 from report_orchestrator.models import (
     ReportChange,
     ReportRun,
@@ -20,9 +21,12 @@ from report_orchestrator.models import (
     SharedState,
     StateName,
 )
+from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
+from report_orchestrator.services.timetable.due_times import on_time_since
+from report_orchestrator.services.timetable.effective_settings import Switch
 from report_orchestrator.services.upkeep_failures import UpkeepTask, forget_failure, record_failure
 
 EVERY = timedelta(hours=1)
@@ -51,7 +55,7 @@ def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
         before = now - timedelta(days=runtime.settings.keep_runs_days)
         batches |= {
             "runs": lambda: _delete(_old_runs(before)),
-            "changes": lambda: _delete(ReportChange.objects.filter(noticed_at__lt=before)),
+            "changes": lambda: _delete(_unused_changes(before, now, runtime.settings)),
             "reports": lambda: _delete(_reports_without_history(before)),
             "queue_failures": lambda: runtime.queue.prune_failures(before=before, most=BATCH),
         }
@@ -78,6 +82,18 @@ def _old_runs(before: datetime) -> QuerySet[ReportRun]:
     # In the order of the index on `ended_at`: in the default order each batch would read all runs that are kept.
     ended = ReportRun.objects.ended().filter(ended_at__lt=before).order_by("ended_at")
     return ended.filter(Q(schedule__state=ScheduleState.REMOVED) | Exists(later))
+
+
+def _unused_changes(before: datetime, now: datetime, settings: Settings) -> QuerySet[ReportChange]:
+    """Return old changes that decide nothing any more.
+
+    Pauses since the last window decide which of its times were missed; the removal of a report whose key another one has
+    now decides where the backfill of that one begins.
+    """
+    switch = Switch.from_state(SharedState.objects.filter(name=StateName.SCHEDULES).first())
+    old = ReportChange.objects.filter(noticed_at__lt=min(before, on_time_since(now, settings, switch)))
+    successors = ReportSchedule.objects.present().filter(pk=OuterRef("schedule"))
+    return old.exclude(Q(kind=ChangeKind.REMOVED) & Exists(successors))
 
 
 def _reports_without_history(before: datetime) -> QuerySet[ReportSchedule]:

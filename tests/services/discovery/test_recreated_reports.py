@@ -21,6 +21,7 @@ from report_orchestrator.services.scheduling.backfill import Days, plan_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause
+from report_orchestrator.services.upkeep.pruning import prune
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
 
@@ -91,16 +92,22 @@ def test_a_queued_run_of_the_first_fails_and_says_that_it_was_deleted(fakes: Fak
     assert go(run, fakes).error_code == "report_not_found"
 
 
-def test_a_backfill_plans_the_times_of_its_life_and_all_of_them(fakes: FakePorts) -> None:
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_backfill_plans_the_times_of_its_life_and_all_of_them(fakes: FakePorts, pruned: bool) -> None:
     create(fakes)
     for _hour in range(3):
         fakes.clock.advance(hours=1)
         tick(fakes)
     recreate(fakes)
     fakes.clock.advance(hours=4)
+    if pruned:
+        fakes.clock.advance(days=3)
+        prune(runtime=fakes.runtime(SettingsFactory.make(KEEP_RUNS_DAYS=2)), until=fakes.clock.now + HOUR)
+        assert ReportChange.objects.get().kind == "removed"
     days = Days(since=START.date(), until=START.date(), now=fakes.clock.now)
     planned = plan_backfill([row()], days)
-    assert [one.scheduled_for for one in planned] == [START + hour * HOUR for hour in (4, 5, 6)]
+    latest = 11 if pruned else 6
+    assert [one.scheduled_for for one in planned] == [START + hour * HOUR for hour in range(4, latest + 1)]
 
 
 def test_a_run_of_the_first_delays_and_skips_none_of_its_times(fakes: FakePorts) -> None:

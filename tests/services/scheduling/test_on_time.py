@@ -15,6 +15,7 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
+from report_orchestrator.services.upkeep.pruning import prune
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
 
@@ -191,3 +192,18 @@ def test_times_before_and_after_a_pause_are_judged_as_without_it(fakes: FakePort
     tick(fakes, at(1, 7, 0, 5), given)
     assert times() == [at(1, 6, 10), at(1, 6, 50), at(1, 7)]
     assert times(Status.SKIPPED) == [at(1, 6, 20), at(1, 6, 30), at(1, 6, 40)]
+
+
+def test_a_pause_within_a_window_is_known_for_longer_than_changes_are_kept(fakes: FakePorts) -> None:
+    given = windows(SCHEDULE_CRON_EXPRESSION="0 6 1,20 * *", MISSED_RUNS="none", KEEP_RUNS_DAYS=7)
+    runtime = fakes.runtime(given)
+    discovered(fakes, "0 12 * * *", at(1, 6))
+    fakes.clock.now = at(3, 6)
+    pause(["1"], actor="ann", reason="", runtime=runtime)
+    fakes.clock.now = at(5, 6)
+    resume(["1"], actor="ann", runtime=runtime)
+    fakes.clock.now = at(20, 5)
+    prune(runtime=runtime, until=at(20, 6))
+    tick(fakes, at(20, 6, 0, 5), given)
+    assert times(Status.SKIPPED) == [at(3, 12), at(4, 12)]
+    assert times() == [at(day, 12) for day in range(1, 20) if day not in {3, 4}]
