@@ -351,9 +351,9 @@ class TaskQueue(Protocol):
         """Return the number of the package's rows in the schedule table, without those that are visibly damaged."""
 
     def workers_alive(self) -> int | None:
-        """Return the number of worker processes of all clusters that reported lately.
+        """Return the number of worker processes of all clusters of this app that reported lately.
 
-        None if the database or the cache is unavailable. Must not raise.
+        None if the database is unavailable. Must not raise.
         """
 
     def workers_configured(self) -> int:

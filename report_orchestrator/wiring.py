@@ -24,6 +24,7 @@ from report_orchestrator.adapters.local.folders import private_umask
 from report_orchestrator.adapters.local.probe import probe_folder, temporary_folders
 from report_orchestrator.adapters.local.store import LocalFiles
 from report_orchestrator.adapters.queue.django_q import DjangoQ
+from report_orchestrator.adapters.queue.permissions import probe_permissions
 from report_orchestrator.adapters.queue.probe import probe_broker
 from report_orchestrator.adapters.queue.unreadable_rows import probe_schedules
 from report_orchestrator.adapters.table_paths import local_table, probe_table_name
@@ -91,6 +92,7 @@ def get_probes() -> Probes:
     return Probes(
         broker=probe_broker,
         queue_schedules=probe_schedules,
+        queue_permissions=probe_permissions,
         fireant=FireantClient(settings).probe,
         store=_store_probe(settings),
         token=_token_probe(settings),

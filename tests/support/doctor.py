@@ -19,6 +19,7 @@ NAMES = [
     "reports",
     "broker",
     "queue's schedules",
+    "queue's permissions",
     "cluster: worker",
     "cluster: runs",
     "cluster: leases",

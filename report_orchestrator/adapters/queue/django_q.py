@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from django.db import Error as AnyDatabaseError
 from django.db import router, transaction
 from django.db.models import Q, QuerySet
 from django_q.conf import Conf
 from django_q.models import Schedule, Task
-from django_q.status import Stat
 from django_q.tasks import async_task
 
 from report_orchestrator.adapters.queue.message_slots import claim_message_slots, free_message_slot, reported_workers
@@ -158,14 +158,14 @@ class DjangoQ:
         return written.filter(keywords, Q(args=None) | Q(args__regex=ARGUMENTS)).count()
 
     def workers_alive(self) -> int | None:
-        """Return the number of workers of all clusters that reported lately; None if the database or the cache fails.
+        """Return the number of workers of all our clusters that reported lately; None if the database fails.
 
-        Our clusters report in the database, Django-Q's own in its cache. The failure is logged once, and again only after
-        a success.
+        Statistics in Django-Q's cache are not read: a cache returns pickles, and whoever can write there would run code
+        here. The failure is logged once, and again only after a success.
         """
         try:
-            alive = reported_workers() or sum(len(stat.workers) for stat in Stat.get_all())
-        except Exception as error:  # noqa: BLE001 - each broker and cache has errors of its own, without a common root
+            alive = reported_workers()
+        except AnyDatabaseError as error:
             if not self._is_silent:
                 # Its name alone: the text may quote an address with its password.
                 logger.warning("workers could not be counted", extra={"error": type(error).__name__})

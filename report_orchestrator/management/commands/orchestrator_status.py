@@ -60,7 +60,7 @@ def _describe_workers(summary: StatusSummary) -> str:
 
 
 def _describe_processes(count: int | None) -> str:
-    return "unknown: the database or the cache does not respond" if count is None else str(count)
+    return "unknown: the database does not respond" if count is None else str(count)
 
 
 def _pauses(summary: StatusSummary) -> Iterator[tuple[object, ...]]:

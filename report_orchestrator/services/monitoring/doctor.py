@@ -90,6 +90,7 @@ class Probes:
 
     broker: Probe
     queue_schedules: Probe
+    queue_permissions: Probe
     fireant: Probe
     store: Probe
     token: Probe | None = None
@@ -112,6 +113,7 @@ def check_connections(*, runtime: Runtime, probes: Probes, on_start: OnStart) ->
         ("reports", partial(_reports, runtime)),
         ("broker", partial(_probe, "broker", probes.broker)),
         ("queue's schedules", partial(_probe, "queue's schedules", probes.queue_schedules)),
+        ("queue's permissions", partial(_probe, "queue's permissions", probes.queue_permissions)),
         ("cluster", partial(_cluster, runtime)),
         ("Fireant", partial(_fireant, runtime.configured, probes.fireant)),
     ]
@@ -269,12 +271,13 @@ def _cluster(runtime: Runtime) -> Iterator[CheckResult]:
             yield CheckResult(name, level, finding.detail, finding.hint)
     name, processes = "cluster: workers", runtime.queue.workers_alive()
     if processes is None:
-        hint = "Start the database and the cache, or correct DATABASES and CACHES."
-        yield CheckResult(name, Level.FAIL, "unknown, because the database or the cache does not respond", hint)
+        hint = "Start the database, or correct DATABASES."
+        yield CheckResult(name, Level.FAIL, "unknown, because the database does not respond", hint)
     elif processes:
         yield CheckResult(name, Level.OK, f"{processes} active")
     else:
-        yield CheckResult(name, Level.WARN, "none active", "Start 'manage.py qcluster'.")
+        hint = "Start 'manage.py qcluster' of this app. Workers of other clusters are not counted."
+        yield CheckResult(name, Level.WARN, "none active", hint)
 
 
 def _fireant(settings: Settings, probe: Probe) -> Iterator[CheckResult]:

@@ -21,7 +21,7 @@ PAUSED_SHOWN = 5
 class StatusSummary:
     """The JSON of `orchestrator_status`, by field name. Instants are aware UTC, and None where there is none.
 
-    `workers` is the finding of health; `workers_alive` counts the processes, and is None if the queue or the cache does not
+    `workers` is the finding of health; `workers_alive` counts the processes, and is None if the database does not
     respond. `pauses` lists the pause of all reports first, then the newest pauses of single reports. `evaluations` are the spans
     in which the scheduler checked for due reports, the latest first.
     """

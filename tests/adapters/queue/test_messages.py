@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from django.core.cache import caches
 from django.db import transaction
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -85,3 +89,25 @@ class TestMessages:
     def test_no_worker_is_active_where_no_cluster_reports(self, settings: DjangoSettings) -> None:
         settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
         assert queue.workers_alive() == 0
+
+    @pytest.mark.django_db
+    def test_no_pickle_of_the_cache_is_read_to_count_workers(self, settings: DjangoSettings, tmp_path: Path) -> None:
+        settings.CACHES = {
+            "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "planted"}
+        }
+        planted = tmp_path / "planted"
+        caches["default"].set(Conf.Q_STAT, MakesFolder(planted))
+        assert queue.workers_alive() == 0
+        assert not planted.exists()
+        caches["default"].get(Conf.Q_STAT)
+        assert planted.exists()
+
+
+@dataclass
+class MakesFolder:
+    """An object whose pickle makes a folder when it is read."""
+
+    folder: Path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, (str(self.folder),)

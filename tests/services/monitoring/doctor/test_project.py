@@ -10,6 +10,7 @@ from pathlib import Path
 
 import django_q.brokers
 import pytest
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connections
 from django_q.conf import Conf
@@ -155,7 +156,7 @@ def test_without_a_broker_all_other_checks_run(monkeypatch: pytest.MonkeyPatch) 
     findings = examined()
     brokers._ticking_class.cache_clear()
     assert list(findings) == NAMES
-    assert levels(findings) == {"broker": "fail", "cluster: workers": "fail"}
+    assert levels(findings) == {"broker": "fail", "cluster: workers": "warn"}
     assert "hunter22" not in str(findings)
 
 
@@ -192,3 +193,24 @@ def test_a_row_at_which_the_queues_scheduler_fails_is_named() -> None:
     finding = examined()["queue's schedules"]
     assert finding["level"] == "fail"
     assert "'nightly' (args)" in finding["hint"]
+
+
+@pytest.mark.parametrize("by_group", [True, False])
+def test_users_who_may_schedule_any_function_are_counted(by_group: bool) -> None:
+    assert examined()["queue's permissions"]["level"] == "ok"
+    User.objects.create_superuser("root")
+    for name, codename in (("ann", "add_schedule"), ("ben", "change_schedule"), ("eve", "view_schedule")):
+        permission = Permission.objects.get(content_type__app_label="django_q", codename=codename)
+        user = User.objects.create_user(name)
+        if by_group:
+            group = Group.objects.create(name=codename)
+            group.permissions.add(permission)
+            user.groups.add(group)
+        else:
+            user.user_permissions.add(permission)
+    finding = examined()["queue's permissions"]
+    assert finding["level"] == "warn"
+    assert finding["detail"].endswith("besides superusers: 2")
+    assert "django_q.add_schedule" in finding["hint"]
+    User.objects.update(is_active=False)
+    assert examined()["queue's permissions"]["level"] == "ok"
