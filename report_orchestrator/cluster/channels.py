@@ -6,6 +6,7 @@ without end. Here the kernel delivers whole messages, one at a time, to any proc
 
 import errno
 import fcntl
+import mmap
 import os
 import pickle
 import socket
@@ -14,7 +15,8 @@ import termios
 import time
 from array import array
 from contextlib import AbstractContextManager, nullcontext, suppress
-from multiprocessing import Pipe, RawValue
+from ctypes import c_double, sizeof
+from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import IO, Any
 
@@ -48,6 +50,16 @@ class Flag:
         return self._reader.fileno()
 
 
+def shared_number(value: float) -> c_double:
+    """Return a number that this process shares with those forked from it.
+
+    Its memory is anonymous: that of `multiprocessing` needs `/dev/shm`, which hardened containers lack.
+    """
+    number = c_double.from_buffer(mmap.mmap(-1, sizeof(c_double)))
+    number.value = value
+    return number
+
+
 class Timer:
     """A worker's timer in Django-Q2's numbers: the seconds left for its task, or a state.
 
@@ -57,7 +69,7 @@ class Timer:
     IDLE, RECYCLED, OVER = -1.0, -2.0, 0.0
 
     def __init__(self) -> None:
-        self._cell = RawValue("d", self.IDLE)
+        self._cell = shared_number(self.IDLE)
 
     @property
     def value(self) -> float:

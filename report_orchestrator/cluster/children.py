@@ -70,6 +70,15 @@ def await_any(awaited: Iterable[Flag | Child], seconds: float | None = None) -> 
     wait([item.sentinel if isinstance(item, Child) else item.fileno() for item in awaited], seconds)
 
 
+def reap_orphans(child: Child) -> None:
+    """Reap the processes of this one that have ended, other than its own child, such as the children of a lost sentinel."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None or ended.si_pid == child.pid:
+            return
+        os.waitpid(ended.si_pid, 0)
+
+
 def leave_signals_to_parent() -> None:
     """Ignore a supervisor's or terminal's signals to the process group: the parent decides which children end.
 

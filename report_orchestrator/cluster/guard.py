@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from multiprocessing import RawValue, active_children
+from multiprocessing import active_children
 from typing import Any
 
-from django_q.cluster import Sentinel
+from django_q import cluster
 from django_q.conf import Conf
 from django_q.monitor import monitor
 from django_q.pusher import pusher
@@ -20,7 +20,7 @@ from django_q.status import Stat
 from django_q.worker import worker
 
 from report_orchestrator.brokers import leave_ticks_to_cluster
-from report_orchestrator.cluster.channels import Flag, ResultChannel, TaskChannel, Timer
+from report_orchestrator.cluster.channels import Channel, Flag, ResultChannel, TaskChannel, Timer, shared_number
 from report_orchestrator.cluster.children import Child, await_any
 from report_orchestrator.cluster.restart_backoff import RestartBackoff
 from report_orchestrator.cluster.ticker import LONGEST_ROUND, record_end, ticker
@@ -44,7 +44,7 @@ MONITOR_GRACE = 5.0  # seconds for a monitor to store waiting results
 STATUS_INTERVAL = 0.5  # seconds between two status reports while the cluster ends
 
 
-class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
+class Guard(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
     """Starts the children, replaces those that die, calls the scheduler, and ends all of them.
 
     A dead child loses only its own task, so it alone is replaced and the others continue.
@@ -57,12 +57,16 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
     def __init__(self, stop_event: Flag, start_event: Flag, *args: Any, grace: timedelta | None, **kwargs: Any) -> None:
         """`grace` is the time that started tasks have once the cluster stops; None is unlimited."""
+        cluster.Queue, cluster.Event = (
+            Channel,
+            Flag,
+        )  # those of `multiprocessing` need `/dev/shm`, and are not used anyway
         super().__init__(stop_event, start_event, *args, **kwargs, start=False)
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop_event.set())
         self.grace = math.inf if grace is None else grace.total_seconds()
         self.backoffs: defaultdict[str, RestartBackoff] = defaultdict(RestartBackoff)
         self.event_out = Flag()
-        self.workers_alive = RawValue("i", 0)
+        self.workers_alive = shared_number(0)
         self.task_queue = TaskChannel(Conf.QUEUE_LIMIT or 0, lifted=self.event_out)
         self.result_queue = ResultChannel()
 
@@ -87,8 +91,8 @@ class Guard(Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
     def spawn_ticker(self) -> None:
         timer = Timer()
-        cluster, stop = str(self.cluster_id), self.event_out
-        self.ticker = self.spawn_process(ticker, self.task_queue, stop, timer, cluster, self.workers_alive)
+        name, stop = str(self.cluster_id), self.event_out
+        self.ticker = self.spawn_process(ticker, self.task_queue, stop, timer, name, self.workers_alive)
         self.ticker.timer = timer
 
     def count_workers(self) -> None:

@@ -1,6 +1,7 @@
 """The process of `manage.py qcluster`: starts the sentinel, replaces a lost one, and ends in bounded time."""
 
 import logging
+import os
 import signal
 from datetime import timedelta
 from types import FrameType
@@ -9,7 +10,7 @@ from django_q import cluster
 from django_q.conf import setproctitle
 
 from report_orchestrator.cluster.channels import Flag
-from report_orchestrator.cluster.children import Child, await_any
+from report_orchestrator.cluster.children import Child, await_any, reap_orphans
 from report_orchestrator.cluster.guard import MONITOR_GRACE, Guard
 from report_orchestrator.cluster.restart_backoff import RestartBackoff
 from report_orchestrator.exceptions import OrchestratorError
@@ -19,6 +20,7 @@ logger = logging.getLogger("report_orchestrator.cluster")
 YOUNG_DEATHS = 5
 """Early deaths of a sentinel in a row after which the cluster gives up."""
 
+REAP_INTERVAL = 2.0  # seconds
 MARGIN = MONITOR_GRACE + 3.0  # seconds beyond the grace for the sentinel to end
 
 
@@ -86,12 +88,20 @@ class Cluster(cluster.Cluster):  # type: ignore[misc]  # django-q2 has no types
 
     def has_ended(self) -> bool:
         """Wait for the sentinel's end; return True if the cluster was asked to stop."""
-        await_any([self.sentinel, self.signalled])
+        self.await_sentinel_or_signal()
         self.sentinel.join(self.grace.total_seconds() + MARGIN)
         if self.sentinel.is_alive():
             self.log(logging.ERROR, "child_cut_short")
             self.sentinel.terminate()
         return self.stop_event.is_set()
+
+    def await_sentinel_or_signal(self) -> None:
+        """Wait; meanwhile, as a container's first process, reap those that the kernel hands over to it."""
+        interval = REAP_INTERVAL if os.getpid() == 1 else None
+        while self.sentinel.is_alive() and not self.signalled.is_set():
+            await_any([self.sentinel, self.signalled], interval)
+            if interval is not None:
+                reap_orphans(self.sentinel)
 
     def start_another(self) -> None:
         """Replace a lost sentinel, whose children ended with it.

@@ -7,7 +7,7 @@ unavailable broker delays none. Ticks of one cluster run one after the other, so
 import logging
 import time
 from collections.abc import Callable, Mapping
-from ctypes import c_int
+from ctypes import c_double
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ LONGEST_PAUSE = 5.0  # seconds between two heartbeats of the workers
 logger = logging.getLogger("report_orchestrator.cluster")
 
 
-def ticker(channel: TaskChannel, stop: Flag, timer: Timer, cluster: str, workers: c_int) -> None:
+def ticker(channel: TaskChannel, stop: Flag, timer: Timer, cluster: str, workers: c_double) -> None:
     """Tick until the flag is set, at least once. `workers` is the number of running workers, updated by the guard."""
     ticks = Ticker(channel=channel, cluster=cluster, workers=workers)
     pause = 0.0
@@ -77,7 +77,7 @@ class Ticker:
 
     channel: TaskChannel
     cluster: str
-    workers: c_int
+    workers: c_double
     broker: UrgentBroker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +129,6 @@ class Ticker:
     def report(self) -> None:
         """Record the number of running workers, and request a heartbeat from one unless the last request is still queued."""
         now = database_clock()
-        _record(self.cluster, now, workers=self.workers.value)
+        _record(self.cluster, now, workers=int(self.workers.value))
         if self.channel.urgent.empty():
             send(f"{tasks.__name__}.heartbeat", name="heartbeat", broker=self.broker)

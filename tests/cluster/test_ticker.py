@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def ticker() -> Ticker:
-    return Ticker(channel=TaskChannel(), cluster="one", workers=ctypes.c_int(3))
+    return Ticker(channel=TaskChannel(), cluster="one", workers=ctypes.c_double(3))
 
 
 def urgent(ticker: Ticker) -> list[str]:
