@@ -50,7 +50,7 @@ def output_of(command: str, *args: str) -> str:
 
 
 class TestConversion:
-    @pytest.mark.parametrize("key", ["K 7", "a/b", "Ä", "A", "", "-1", "y" * 250])
+    @pytest.mark.parametrize("key", ["K 7", "a/b", "Ä", "A", " ", ".", "-1", "y" * 250])
     def test_a_key_that_form_validators_refuse_is_a_key(self, key: str) -> None:
         assert Keys(model=keys.SlugReport).value(key) == key
         assert Keys(model=keys.SlugReport).problem(key) == ""
@@ -110,6 +110,18 @@ class TestDiscovery:
         assert refused["code"] == "unusable_key"
         assert "BinaryField hosts.BytesReport.id cannot be converted" in refused["problem"]
         assert not ReportSchedule.objects.exists()
+
+    def test_an_empty_key_is_refused_and_the_other_reports_are_known(
+        self, runtime_of: Callable[[str], Runtime]
+    ) -> None:
+        runtime_of("hosts.SlugReport")
+        for code in ("", "w"):
+            keys.SlugReport.objects.create(code=code, name="Wind", cron="0 6 * * *", event_group=base.make_group())
+        found = json.loads(output_of("discover_reports", "--format", "json"))
+        assert found["states"] == {"active": 1, "refused": 1}
+        assert found["quarantined"][0]["problem"].startswith("The key is empty")
+        assert ReportSchedule.objects.get().report_key == "w"
+        assert "does not exist" in failing_output_of("run_report", "", "--format", "json")
 
     def test_a_key_that_is_too_long_is_named_by_the_commands(self, runtime_of: Callable[[str], Runtime]) -> None:
         runtime_of("hosts.SlugReport")
