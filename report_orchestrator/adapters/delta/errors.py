@@ -1,11 +1,14 @@
-"""Translate delta-rs's errors, which may quote rows, tokens and services' responses, into words for a person."""
+"""Translate delta-rs's errors, which may quote rows, tokens and services' responses.
+
+Few of them have a type of their own, so that they are told apart by their texts, which are those of deltalake 1.1 to 1.6.
+"""
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from deltalake.exceptions import CommitFailedError, DeltaProtocolError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 
 from report_orchestrator.adapters.delta.rows import LONGEST_ERROR, UnfitError
 from report_orchestrator.adapters.masked_errors import VendorError, with_masked_causes
@@ -14,14 +17,21 @@ from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import ConfigurationError, OrchestratorError, TransientError
 from report_orchestrator.masking import masked
 
-_FORBIDDEN = re.compile(r"403 Forbidden|lacked the necessary privileges")
-"""The two ways in which delta-rs reports a 403. A 401 is transient: each attempt uses a new token."""
-_DISTRUSTED = re.compile(r"invalid peer certificate|UnknownIssuer|certificate verify failed", re.IGNORECASE)
-_UNSUPPORTED = re.compile(
-    r"unsupported|not supported|not yet supported|invalid protocol|invalid function", re.IGNORECASE
+_BROKEN_RULE = re.compile(r"\bInvalid data found: \d|^Invariant violations: \[")
+_UNFIT_TYPE = re.compile(
+    r"^Cast error: |^Parser error: |^\S++ is too large to store in a Decimal|\bThis feature is not implemented: Unsupported CAST "
 )
-_BROKEN_RULE = re.compile(r"Invalid data found|Invariant|violates|non-?nullable|not null", re.IGNORECASE)
-_UNFIT_SCHEMA = re.compile(r"Duplicate field name|Schema error|Cast error|SchemaMismatch|column-mapped", re.IGNORECASE)
+_UNSUPPORTED = re.compile(
+    r"^Unsupported (?:table|reader|writer) features required: \[|^Kernel error: Unsupported: "
+    r"|^Kernel error: Invalid protocol action in the delta log: |\bError during planning: Invalid function '"
+    r"|^Kernel: Invalid JSON in generation expression\b"
+)
+_DENIED_BY_SYSTEM = re.compile(r"\bPermission denied \(os error 13\)|\bkind: PermissionDenied\b")
+_DENIED_BY_LAKE = re.compile(r"\bServer returned non-2xx status code:? 403 Forbidden\b")
+"""A 401 is transient: each attempt uses a new token."""
+_SIGNING_IN = "Error performing token request"
+_DISTRUSTED = "invalid peer certificate"
+"""deltalake 1.1 leaves it out."""
 _DECORATION = re.compile(r"\x1b\[[0-9;]*+m|\u21b3")
 """Colours and the signs of a tree in delta-rs's messages."""
 _PREVIEW = re.compile(r"(?:Preview of invalid data|\+-{2}).*+", re.DOTALL | re.IGNORECASE)
@@ -58,7 +68,7 @@ def without_panic(work: Callable[[], T]) -> T:
 
 
 @contextmanager
-def plain_errors(address: str) -> Iterator[None]:
+def translated_errors(address: str) -> Iterator[None]:
     """Translate the library's errors, whose tracebacks lead to the token in the options.
 
     Raises:
@@ -70,7 +80,7 @@ def plain_errors(address: str) -> Iterator[None]:
         with with_masked_causes(load_settings()[0]):
             try:
                 yield
-            except (OrchestratorError, UnfitError, TableNotFoundError):
+            except (OrchestratorError, UnfitError):
                 raise
             except Exception as error:  # noqa: BLE001 - the library raises bare ones
                 raise _translated(error, address) from _without_rows(error)
@@ -79,49 +89,54 @@ def plain_errors(address: str) -> Iterator[None]:
         raise
 
 
+def is_denied_by_system(error: Exception) -> bool:
+    """Return True if the file system denied access, which the library also reports as a missing table."""
+    return _DENIED_BY_SYSTEM.search(_text_of(error)) is not None
+
+
 def _translated(error: Exception, address: str) -> Exception:
-    text = str(error)[:LONGEST_ERROR]
+    text = _text_of(error)
     if _BROKEN_RULE.search(text):
         return UnfitError("a row breaks a rule of the table, such as a constraint or a column that must not be empty")
-    if _UNFIT_SCHEMA.search(text):
-        return UnfitError("the table does not take its columns, for example because column mapping allows no new ones")
-    return _needs_a_person(error, text, address) or _may_pass(error, address)
+    if _UNFIT_TYPE.search(text):
+        return UnfitError("the type of a column of the table, such as one of the run's, does not take the value")
+    return _permanent_error(error, text, address) or _temporary_error(error, address)
 
 
-def _needs_a_person(error: Exception, text: str, address: str) -> ConfigurationError | None:
-    told = describe(error)
-    if isinstance(error, DeltaProtocolError) or _UNSUPPORTED.search(text):
+def _permanent_error(error: Exception, text: str, address: str) -> ConfigurationError | None:
+    message = describe(error)
+    if _UNSUPPORTED.search(text):
         return ConfigurationError(
-            f"The table {address} uses a feature that the library deltalake cannot write: {told}. Switch the feature off, "
+            f"The table {address} uses a feature that the library deltalake cannot write: {message}. Switch the feature off, "
             "or choose another table with RESULT_TABLE; then retry the run."
         )
-    if isinstance(error, PermissionError):
+    if _DENIED_BY_SYSTEM.search(text):
         return ConfigurationError(
-            f"No permission to write the table {address}: {told}. Grant it to the worker, then retry the run."
+            f"No permission to write the table {address}: {message}. Grant it to the worker, then retry the run."
         )
-    if _FORBIDDEN.search(text):
+    if _DENIED_BY_LAKE.search(text) and _SIGNING_IN not in text:
         return ConfigurationError(
-            f"Access to the table {address} was denied: {told}. Give the identity that writes results a write role in the "
+            f"Access to the table {address} was denied: {message}. Give the identity that writes results a write role in the "
             "workspace of FABRIC_WORKSPACE_ID, or set RESULT_TABLES to false; then retry the run."
         )
-    if _DISTRUSTED.search(str(error)):
+    if _DISTRUSTED in text:
         return ConfigurationError(
-            f"The certificate of the table {address} is not trusted: {told}. Set the environment variable SSL_CERT_FILE to "
+            f"The certificate of the table {address} is not trusted: {message}. Set the environment variable SSL_CERT_FILE to "
             "the file of FABRIC_CA_FILE as well, restart the workers, then retry the run."
         )
     return None
 
 
-def _may_pass(error: Exception, address: str) -> TransientError:
-    told = describe(error)
+def _temporary_error(error: Exception, address: str) -> TransientError:
     if isinstance(error, CommitFailedError):
         return TableConflictError(f"Another writer changed the table {address} at the same time.")
+    message = describe(error)
     if isinstance(error, PanicError):
         return TransientError(
-            f"The library deltalake crashed on the table {address}: {told}. If it happens again, check that path.",
+            f"The library deltalake crashed on the table {address}: {message}. If it happens again, check that path.",
             code=ErrorCode.TABLE,
         )
-    return TransientError(f"The table {address} cannot be written: {told}.", code=ErrorCode.TABLE)
+    return TransientError(f"The table {address} cannot be written: {message}.", code=ErrorCode.TABLE)
 
 
 def _without_rows(error: Exception) -> VendorError:
@@ -130,10 +145,15 @@ def _without_rows(error: Exception) -> VendorError:
 
 
 def describe(error: Exception) -> str:
-    """Return the library's message on one line, without rows, colours and tree characters."""
+    """Return the beginning and the end of the library's message on one line, without rows."""
+    text = _text_of(error)
+    if len(text) > 2 * _LONGEST:
+        text = f"{text[:_LONGEST]} … {text[-_LONGEST:]}"
+    return text.rstrip(".")
+
+
+def _text_of(error: Exception) -> str:
+    """Return the library's message on one line, without rows, colours and tree characters; a long one without its middle."""
     text = str(error)
     ends = text if len(text) <= 2 * LONGEST_ERROR else f"{text[:LONGEST_ERROR]} … {text[-LONGEST_ERROR:]}"
-    plain = " ".join(_PREVIEW.sub("", _DECORATION.sub("", ends)).split())
-    if len(plain) > 2 * _LONGEST:
-        plain = f"{plain[:_LONGEST]} … {plain[-_LONGEST:]}"
-    return plain.rstrip(".")
+    return " ".join(_PREVIEW.sub("", _DECORATION.sub("", ends)).split())

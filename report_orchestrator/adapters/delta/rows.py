@@ -7,7 +7,7 @@ that a column keeps its type from run to run.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -49,13 +49,15 @@ class Shape:
     names: Mapping[str, str]
 
 
-def shape_of(chunks: Iterable[bytes], known: pa.Schema, taken: Iterable[str]) -> Shape:
+def shape_of(chunks: Iterable[bytes], known: pa.Schema, taken: Collection[str]) -> Shape:
     """Read all rows once and return their shape. `known` is the table's present schema; `taken` are names reserved
     for the run's columns.
 
     Raises:
         UnfitError: the rows are not flat, or contradict each other or the table.
     """
+    for name in taken:
+        _refuse_double(name, (other for other in known.names if other != name))
     rows, types, names = 0, dict[str, pa.DataType](), dict[str, str]()
     for batch in _structs(chunks, digit_columns(known)):
         rows += len(batch)
@@ -103,13 +105,16 @@ def _add_name(names: dict[str, str], name: str, taken: Iterable[str], known: Ite
     if name in names:
         return
     column = _column(name)
-    others = (*names.values(), *taken, *(other for other in known if other != column))
-    # Spark does not distinguish names that differ only in case.
-    if column.casefold() in {other.casefold() for other in others}:
-        raise UnfitError(f"the column '{column[:100]}' has the same name as another column")
+    _refuse_double(column, (*names.values(), *taken, *(other for other in known if other != column)))
     if len(names) == MOST_COLUMNS:
         raise UnfitError(f"its rows have more than {MOST_COLUMNS:,} columns")
     names[name] = column
+
+
+def _refuse_double(column: str, others: Iterable[str]) -> None:
+    """Raise `UnfitError` for names that differ only in case, which Spark does not distinguish."""
+    if column.casefold() in {other.casefold() for other in others}:
+        raise UnfitError(f"the column '{column[:100]}' has the same name as another column")
 
 
 def _column(name: str) -> str:

@@ -20,7 +20,12 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from report_orchestrator.adapters.background_thread import HEARTBEAT_SECONDS, run_in_thread, wait_for, with_heartbeat
-from report_orchestrator.adapters.delta.errors import TableConflictError, plain_errors, without_panic
+from report_orchestrator.adapters.delta.errors import (
+    TableConflictError,
+    is_denied_by_system,
+    translated_errors,
+    without_panic,
+)
 from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of, within
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import ConfigurationError, TransientError
@@ -163,9 +168,14 @@ class DeltaResults:
 
     def _open(self, heartbeat: Callable[[], None]) -> DeltaTable | None:
         """Open the table in a thread: it reads the whole log since the last checkpoint."""
+        return self._call(self._find, heartbeat)
+
+    def _find(self) -> DeltaTable | None:
         try:
-            return self._call(lambda: DeltaTable(self._address, storage_options=dict(self._options())), heartbeat)
-        except TableNotFoundError:
+            return DeltaTable(self._address, storage_options=dict(self._options()))
+        except TableNotFoundError as error:
+            if is_denied_by_system(error):
+                raise
             return None
 
     def _fingerprint(self) -> int:
@@ -178,7 +188,7 @@ class DeltaResults:
 
     def _library(self, work: Callable[[], _T]) -> _T:
         """Call the library with its errors in plain words. Those of a heartbeat or of the reader are not its own."""
-        with self._within, plain_errors(self._address):
+        with self._within, translated_errors(self._address):
             return without_panic(work)
 
     def _create(self, schema: pa.Schema, heartbeat: Callable[[], None]) -> DeltaTable:
