@@ -19,6 +19,7 @@ from report_orchestrator.services.events import database_alias, emit_run_event, 
 from report_orchestrator.services.scheduling.backfill import find_schedules
 from report_orchestrator.services.scheduling.create_runs import refuse_if_far_away
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
+from report_orchestrator.services.scheduling.scheduling_start import has_started
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,12 +111,13 @@ def _is_in_shadow_after(row: ReportSchedule, at: datetime, runtime: Runtime) -> 
 
 
 def _begin(keys: Sequence[str] | None, at: datetime | None, runtime: Runtime) -> Switched:
-    """Decide the times until now by the state that held, and return an empty result."""
+    """Decide the times until now by the state that held, if scheduling has started, and return an empty result."""
     if keys is not None:
         find_schedules(keys, runtime)
     if at is not None:
         refuse_if_far_away(at.date(), runtime.clock())
-    open_due_runs(runtime=runtime, schedules=_chosen(keys, runtime))
+    if has_started():
+        open_due_runs(runtime=runtime, schedules=_chosen(keys, runtime))
     return Switched(at=at or runtime.clock())
 
 

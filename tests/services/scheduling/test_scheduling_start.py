@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, S
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
 from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now
+from report_orchestrator.services.scheduling.switch import Switched, switch_to_live, switch_to_shadow
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
@@ -85,6 +87,19 @@ def test_an_edit_before_the_first_start_opens_nothing(fakes: FakePorts, monkeypa
     fakes.clock.advance(hours=20, minutes=10)
     fakes.reports.change("1", cron="5 * * * *")
     discover(runtime=fakes.runtime(get_settings()))
+    cluster_ticks(fakes, monkeypatch)
+    assert scheduled_times() == []
+
+
+@pytest.mark.parametrize("switch", [switch_to_live, switch_to_shadow])
+def test_a_switch_before_the_first_start_opens_nothing(
+    switch: Callable[..., Switched], fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_live = switch is switch_to_shadow
+    fakes.clock.advance(hours=20, minutes=10)
+    switched = switch(["1"], actor="ann", runtime=fakes.runtime(SettingsFactory.make(SHADOW=not is_live)))
+    assert [row.report_key for row in switched.reports] == ["1"]
+    assert scheduled_times() == []
     cluster_ticks(fakes, monkeypatch)
     assert scheduled_times() == []
 

@@ -18,6 +18,7 @@ from report_orchestrator.services.scheduling.backfill import Days, open_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause_all, resume_all
+from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
 from report_orchestrator.services.scheduling.switch import switch_to_live, switch_to_shadow
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
@@ -31,10 +32,11 @@ TODAY = Days(since=START.date(), until=START.date(), now=START + 9 * HOUR)
 
 @pytest.fixture
 def fakes(fakes: FakePorts) -> FakePorts:
-    """Two hourly reports, discovered at noon."""
+    """Two hourly reports, discovered at noon, when a cluster starts."""
     for key in ("1", "2"):
         fakes.reports.add(geo_report(key))
     discover(runtime=fakes.runtime(get_settings()))
+    start_scheduling(runtime=fakes.runtime(get_settings()))
     return fakes
 
 
