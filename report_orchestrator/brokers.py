@@ -9,7 +9,8 @@ kept there: of all pushers of all clusters, one claims the turn in the database 
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
@@ -42,7 +43,8 @@ class TickingMixin:
     def dequeue(self) -> Any:
         if time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + self._send_due()
-        return super().dequeue()  # type: ignore[misc]  # the broker that this is mixed into
+        with sleeping_at_most(self._quiet_until - time.monotonic()):
+            return super().dequeue()  # type: ignore[misc]  # the broker that this is mixed into
 
     def _send_due(self) -> float:
         """Send the ticks that are due; return the seconds until the next one.
@@ -56,6 +58,17 @@ class TickingMixin:
             close_connections()  # also to a server that has become read-only
             logger.warning("could not check scheduled ticks; retrying in %.0f s", AFTER_AN_ERROR, exc_info=True)
             return AFTER_AN_ERROR
+
+
+@contextmanager
+def sleeping_at_most(seconds: float) -> Iterator[None]:
+    """Bound the sleep of a broker whose queue is empty, `Q_CLUSTER["poll"]`: the next tick must not wait for it."""
+    poll = Conf.POLL
+    Conf.POLL = min(poll, max(seconds, 0.0))
+    try:
+        yield
+    finally:
+        Conf.POLL = poll
 
 
 def leave_ticks_to_cluster() -> None:

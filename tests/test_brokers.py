@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -98,6 +99,29 @@ class TestTickingBroker:
         SharedState.objects.all().delete()
         broker.dequeue()
         assert not SharedState.objects.exists()
+
+    def test_ticks_do_not_wait_for_a_queue_that_is_polled_rarely(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr("django_q.brokers.orm.sleep", slept.append)
+        monkeypatch.setattr(Conf, "POLL", 60)
+        broker = brokers.ticking_broker()
+        while broker.dequeue():
+            pass
+        assert len(slept) == 1
+        assert 0 < slept[0] <= 3 + brokers.MARGIN
+        assert Conf.POLL == 60
+
+    def test_without_ticks_the_queue_is_polled_as_its_host_asks(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr("django_q.brokers.orm.sleep", slept.append)
+        monkeypatch.setattr(Conf, "POLL", 60)
+        monkeypatch.setattr(brokers.TickingMixin, "_quiet_until", math.inf)
+        assert brokers.ticking_broker().dequeue() is None
+        assert slept == [60]
 
     @pytest.mark.parametrize("approach", ["schedule", "pipeline"])
     def test_only_the_sensor_approach_has_a_cron_sensor(

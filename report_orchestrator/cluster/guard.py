@@ -57,10 +57,8 @@ class Guard(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
 
     def __init__(self, stop_event: Flag, start_event: Flag, *args: Any, grace: timedelta | None, **kwargs: Any) -> None:
         """`grace` is the time that started tasks have once the cluster stops; None is unlimited."""
-        cluster.Queue, cluster.Event = (
-            Channel,
-            Flag,
-        )  # those of `multiprocessing` need `/dev/shm`, and are not used anyway
+        # Those of `multiprocessing` need `/dev/shm`, and are not used anyway.
+        cluster.Queue, cluster.Event = Channel, Flag
         super().__init__(stop_event, start_event, *args, **kwargs, start=False)
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop_event.set())
         self.grace = math.inf if grace is None else grace.total_seconds()
