@@ -172,7 +172,8 @@ def _compare(
             overdue = edits.overdue if definition.state == ScheduleState.ACTIVE else edits.ending
             overdue.append(copy(row))
         since = apply_definition(row, definition, edits.now)
-    row.overlap = summary.overlap
+    if row.overlap != summary.overlap:
+        row.overlap, row.changed_at = summary.overlap, edits.now
     row.host_updated_at = summary.updated_at
     edits.changes += [(row, change, since) for change in changes]
 

@@ -18,7 +18,7 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
 from report_orchestrator.services.scheduling.create_runs import BATCH, Created, insert_runs, new_run, new_skipped_run
-from report_orchestrator.services.scheduling.pausing import pauses_since
+from report_orchestrator.services.scheduling.pausing import all_are_paused, pauses_since
 from report_orchestrator.services.timetable.due_times import Decision, DueTimes
 from report_orchestrator.services.timetable.effective_settings import Switch
 
@@ -51,7 +51,7 @@ def open_due_runs(
         is_complete = _decide_batch(chosen, due_times, created)
         if notify:
             runtime.queue.notify(created.run_ids[known : known + NOTIFIED_AT_ONCE])
-        if is_complete:
+        if is_complete or all_are_paused():
             return created
         if until is not None and runtime.clock() >= until:
             created.is_complete = False

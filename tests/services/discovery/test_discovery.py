@@ -185,6 +185,26 @@ def _streaming(fakes: FakePorts) -> Callable[..., Iterator[ReportSummary]]:
     return streaming
 
 
+def test_an_overlap_that_is_edited_during_a_discovery_is_not_undone_by_it(
+    fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(fakes)
+    fakes.clock.advance(minutes=1)
+    stream = FakeReports.summaries
+
+    def edited(self: FakeReports, keys: Sequence[str] | None = None) -> Iterator[ReportSummary]:
+        read = list(stream(self, keys))
+        if keys is None:
+            self.change("1", overlap="queue")
+            fakes.clock.advance(seconds=1)
+            refresh(["1"], runtime=fakes.runtime(get_settings()))
+        yield from read
+
+    monkeypatch.setattr(FakeReports, "summaries", edited)
+    discover(runtime=fakes.runtime(get_settings()))
+    assert row().overlap == "queue"
+
+
 def test_a_report_that_comes_back_during_a_discovery_is_not_retired_by_it(
     fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

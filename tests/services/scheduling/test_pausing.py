@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,11 +12,12 @@ from report_orchestrator.domain.runs import Status
 from report_orchestrator.exceptions import NotPossibleError
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, SharedState
 from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.scheduling import open_due_runs as engine
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, pause_all_if_scheduled, resume, resume_all
 from report_orchestrator.services.timetable.queue_schedules import pipeline_name, wanted_schedules
-from report_orchestrator.testing import START, FakePorts, geo_report, make_runtime
+from report_orchestrator.testing import START, FakePorts, FakeQueue, geo_report, make_runtime
 from tests.support.settings_factory import SettingsFactory
 
 pytestmark = pytest.mark.django_db
@@ -122,6 +124,23 @@ def test_everything_can_be_paused_and_resumed(hourly: FakePorts) -> None:
     assert tick(hourly) == 1
     assert list(ReportChange.objects.filter(schedule=None).order_by("pk")) == [paused, resumed]
     assert resume_all(actor="ann", runtime=runtime) is None
+
+
+def test_a_pause_of_all_stops_a_tick_under_way(hourly: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
+    hourly.reports.add(geo_report("2"))
+    discover(runtime=hourly.runtime(get_settings()))
+    monkeypatch.setattr(engine, "BATCH", 1)
+    notify = FakeQueue.notify
+
+    def pausing(self: FakeQueue, run_ids: Sequence[int], *, group: str = "") -> None:
+        notify(self, run_ids, group=group)
+        pause_all(actor="ann", reason="", runtime=make_runtime(hourly.ports))
+
+    monkeypatch.setattr(FakeQueue, "notify", pausing)
+    hourly.clock.advance(hours=1)
+    assert tick(hourly) == 1
+    resume_all(actor="ann", runtime=make_runtime(hourly.ports))
+    assert tick(hourly) == 1
 
 
 def test_a_pause_of_all_is_ended_by_its_second_and_by_no_other_instant(hourly: FakePorts) -> None:
