@@ -21,6 +21,7 @@ class ChangeKind(models.TextChoices):
     PAUSED = "paused", _("paused")
     RESUMED = "resumed", _("resumed")
     SWITCHED = "switched", _("switched")
+    APPROACH = "approach", _("scheduling approach changed")
 
 
 class ChangeSource(models.TextChoices):
@@ -28,6 +29,7 @@ class ChangeSource(models.TextChoices):
     SIGNAL = "signal", _("save in the project")
     CHANGE_STAMP = "change_stamp", _("change stamp")
     PERSON = "person", _("user")
+    SETTINGS = "settings", _("settings")
 
 
 class ReportChange(models.Model):
@@ -35,7 +37,7 @@ class ReportChange(models.Model):
 
     schedule = models.ForeignKey(
         "report_orchestrator.ReportSchedule",
-        null=True,  # all reports: a person paused or resumed them
+        null=True,  # all reports: a person paused or resumed them, or the approach changed
         on_delete=models.CASCADE,
         related_name="changes",
         verbose_name=_("report"),

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from django.db import transaction
 
-from report_orchestrator.conf import Settings
-from report_orchestrator.models import SharedState, StateName
+from report_orchestrator.conf import FIELDS, Settings
+from report_orchestrator.models import ReportChange, SharedState, StateName
+from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.ports import ScheduleSync
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
@@ -32,6 +33,7 @@ from report_orchestrator.services.timetable.queue_schedules import (
 from report_orchestrator.services.upkeep_failures import UpkeepTask, recording_failure
 
 CHECK_EVERY = timedelta(minutes=1)
+SETTING_NAMES = {field: setting for setting, field in FIELDS.items()}
 MANY = 500
 """If more reports than this changed, the whole table is synced."""
 
@@ -101,14 +103,31 @@ def _end(settings: Settings, token: str) -> None:
 
 
 def _switch(state: SharedState, settings: Settings, now: datetime) -> Switch | None:
-    """Return the last switch of approach, which is now if these settings decide at other times than those in effect."""
+    """Return the last switch of approach, which is now, and recorded, if these settings decide at other times than those in
+    effect.
+    """
     last = Switch.from_state(state)
     if "in_force" not in state.detail:
         return last
     in_force = effective_settings(settings, states={StateName.SCHEDULES: state})
     if all(getattr(in_force, name) == getattr(settings, name) for name in DECIDING):
         return last
+    _record_switch(state, settings, now)
     return Switch(at=now, on_time_since=on_time_since(now, in_force, last))
+
+
+def _record_switch(state: SharedState, settings: Settings, now: datetime) -> None:
+    """Record the settings that changed, by name, for the audit."""
+    before, after = state.detail["in_force"], schedule_settings(settings)
+    changed = {SETTING_NAMES[name]: name for name in DECIDING if before.get(name) != after[name]}
+    ReportChange.objects.create(
+        schedule=None,
+        kind=ChangeKind.APPROACH,
+        before={setting: before.get(name) for setting, name in changed.items()},
+        after={setting: after[name] for setting, name in changed.items()},
+        source=ChangeSource.SETTINGS,
+        noticed_at=now,
+    )
 
 
 def _write(state: SharedState, detail: dict[str, object]) -> None:

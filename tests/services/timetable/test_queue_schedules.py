@@ -11,7 +11,8 @@ from django.db import OperationalError
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator.conf import get_settings
-from report_orchestrator.models import ReportSchedule, SharedState, StateName
+from report_orchestrator.models import ReportChange, ReportSchedule, SharedState, StateName
+from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.ports import QueueSchedule, ScheduleSync
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.full_scan import discover
@@ -268,3 +269,24 @@ def test_a_group_has_no_name_since_process_titles_show_it(two_reports: FakePorts
     sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
     numbers = ReportSchedule.objects.values_list("pk", flat=True)
     assert {row.group for row in two_reports.queue.lines.values() if row.args} == {f"report #{pk}" for pk in numbers}
+
+
+def test_a_change_of_approach_is_recorded_once_with_the_settings_that_changed(two_reports: FakePorts) -> None:
+    for settings in (SENSOR, SENSOR, SCHEDULE, SCHEDULE, SENSOR):
+        sync_schedules(runtime=make_runtime(two_reports.ports, settings))
+        two_reports.clock.advance(seconds=1)
+    changes = ReportChange.objects.filter(kind=ChangeKind.APPROACH).order_by("pk")
+    assert [(change.schedule, change.source, change.before, change.after) for change in changes] == [
+        (
+            None,
+            "settings",
+            {"SCHEDULING_APPROACH": "sensor", "SCHEDULE_CRON_EXPRESSION": "0 * * * *"},
+            {"SCHEDULING_APPROACH": "schedule", "SCHEDULE_CRON_EXPRESSION": "5 * * * *"},
+        ),
+        (
+            None,
+            "settings",
+            {"SCHEDULING_APPROACH": "schedule", "SCHEDULE_CRON_EXPRESSION": "5 * * * *"},
+            {"SCHEDULING_APPROACH": "sensor", "SCHEDULE_CRON_EXPRESSION": "0 * * * *"},
+        ),
+    ]
