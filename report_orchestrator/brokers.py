@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from django.db import Error, close_old_connections
@@ -24,6 +24,7 @@ from report_orchestrator.adapters.queue.django_q import send
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import SharedState
 from report_orchestrator.models.connections import close_connections
+from report_orchestrator.services.running.db_retry import with_conflict_retry
 from report_orchestrator.services.timetable.effective_settings import effective_settings
 from report_orchestrator.services.timetable.queue_schedules import Tick, ticks
 
@@ -53,7 +54,7 @@ class TickingMixin:
         """
         try:
             close_old_connections()
-            return run_due_ticks(lambda tick: send(tick.task, name=tick.name))
+            return with_conflict_retry(partial(run_due_ticks, lambda tick: send(tick.task, name=tick.name)))
         except Error:
             close_connections()  # also to a server that has become read-only
             logger.warning("could not check scheduled ticks; retrying in %.0f s", AFTER_AN_ERROR, exc_info=True)

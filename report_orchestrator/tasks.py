@@ -1,8 +1,10 @@
 """The tasks that qcluster calls by dotted path. Each calls a service, and ends well within the queue's time limit."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
+from typing import ParamSpec, TypeVar
 
 from django.db import Error
 
@@ -15,7 +17,7 @@ from report_orchestrator.services.discovery.changed import refresh_changed_at_ti
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running import worker
-from report_orchestrator.services.running.db_retry import with_db_retry
+from report_orchestrator.services.running.db_retry import with_conflict_retry, with_db_retry
 from report_orchestrator.services.running.progress import record_progress
 from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.scheduling.evaluations import is_recorded, record_evaluation
@@ -47,6 +49,19 @@ FIRST_DISCOVERY_RETRY, LAST_DISCOVERY_RETRY = timedelta(minutes=1), timedelta(ho
 SLICE = timedelta(seconds=1)
 """Interval at which a busy worker checks for overdue upkeep, whose message may be far behind in the queue."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _repeating_conflicts(task: Callable[P, T]) -> Callable[P, T]:
+    """Run a tick again at once where a deadlock or a serialization failure ended it: the queue would count a failed task."""
+
+    @wraps(task)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return with_conflict_retry(partial(task, *args, **kwargs))
+
+    return run
+
 
 def work(run_id: int | None = None, kind: str = "") -> int:
     """Work on the run that the message names, then on other startable runs. Return the number of runs advanced.
@@ -65,7 +80,7 @@ def work(run_id: int | None = None, kind: str = "") -> int:
             break
         moved += some
         with_db_retry(partial(record_progress, StateName.WORKER, StateName.RUNS_ADVANCED, now=runtime.clock()))
-        upkeep.tick_if_overdue(runtime=runtime, until=now + LONGEST)
+        with_conflict_retry(partial(upkeep.tick_if_overdue, runtime=runtime, until=now + LONGEST))
         with_db_retry(partial(_request_next_turn, runtime))
         run_id = None
     return moved
@@ -82,6 +97,7 @@ def tick() -> None:
     maintain(get_runtime(), longest=LONGEST)
 
 
+@_repeating_conflicts
 def maintain(runtime: Runtime, *, longest: timedelta) -> None:
     """Run one tick, and check for edits in approaches without a sensor. After the time `longest`, no more polls begin."""
     upkeep.tick(runtime=runtime, until=runtime.clock() + longest)
@@ -91,11 +107,13 @@ def maintain(runtime: Runtime, *, longest: timedelta) -> None:
         refresh_changed_if_due(runtime=runtime)
 
 
+@_repeating_conflicts
 def heartbeat() -> None:
     """Record that a worker is alive, unless one has within a few seconds."""
     record_progress(StateName.WORKER, now=get_runtime().clock())
 
 
+@_repeating_conflicts
 def cron_sensor() -> int:
     """Tick of the sensor approach: sync edits that sent no signal, then create due runs. Return their number."""
     runtime = get_runtime()
@@ -104,6 +122,7 @@ def cron_sensor() -> int:
     return _open_due_runs(runtime, "cron_sensor").runs
 
 
+@_repeating_conflicts
 def decide_window() -> int:
     """Tick of the schedule approach: sync edits that sent no signal, then create due runs. Return their number."""
     runtime = get_runtime()
@@ -128,6 +147,7 @@ def _open_due_runs(runtime: Runtime, task: str) -> Created:
     return created
 
 
+@_repeating_conflicts
 def run_report(schedule_id: int) -> int:
     """Tick of the pipeline approach for one report: create its due runs. Return their number."""
     runtime = get_runtime()
@@ -144,6 +164,7 @@ def run_report(schedule_id: int) -> int:
     return created.runs
 
 
+@_repeating_conflicts
 def rediscover() -> None:
     """Tick of a cluster: discover, unless the queue's own schedule has done so lately."""
     runtime = get_runtime()
@@ -153,6 +174,7 @@ def rediscover() -> None:
         run_discovery()
 
 
+@_repeating_conflicts
 def run_discovery() -> int:
     """Discover the host's reports and sync the queue's schedules. Return the number of changes.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from ctypes import c_double
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import Error, close_old_connections
@@ -24,6 +25,7 @@ from report_orchestrator.cluster.channels import Flag, TaskChannel, Timer
 from report_orchestrator.models import SharedState
 from report_orchestrator.models.connections import close_connections
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
+from report_orchestrator.services.running.db_retry import with_conflict_retry
 from report_orchestrator.services.timetable.queue_schedules import Tick
 from report_orchestrator.wiring import get_runtime
 
@@ -87,8 +89,8 @@ class Ticker:
         """Run the ticks whose turn this cluster claims; return the seconds until the next one, at most `LONGEST_PAUSE`."""
         try:
             close_old_connections()
-            self.report()
-            pause = run_due_ticks(self.run)
+            with_conflict_retry(self.report)
+            pause = with_conflict_retry(partial(run_due_ticks, self.run))
         except Error:
             close_connections()  # also to a server that has become read-only
             logger.warning("could not check scheduled ticks; retrying in %.0f s", AFTER_AN_ERROR, exc_info=True)

@@ -20,7 +20,9 @@ from report_orchestrator.cluster.ticker import LONGEST_PAUSE, Ticker, UrgentBrok
 from report_orchestrator.models import ReportRun, SharedState
 from report_orchestrator.ports import JobState, JobStatus
 from report_orchestrator.services.monitoring.overdue import HEARTBEAT_TIMEOUT
+from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.timetable.queue_schedules import Tick
+from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.testing import FakePorts
 from tests.support.run_factory import NewRun
 from tests.support.settings_factory import SettingsFactory
@@ -113,6 +115,30 @@ def test_a_failing_tick_is_logged_and_the_next_one_runs(
         "tick failed: cron sensor"
     }
     assert SharedState.objects.filter(name="tick").exists()
+
+
+@pytest.mark.parametrize("name", ["tick", "cron_sensor"])
+def test_a_tick_that_lost_against_another_transaction_runs_again_at_once(
+    ticker: Ticker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    calls: list[str] = []
+
+    def lose_once(**_kwargs: object) -> Created:
+        calls.append(name)
+        if len(calls) == 1:
+            raise OperationalError("deadlock detected") from SerializationError()
+        return Created()
+
+    monkeypatch.setattr(upkeep, "tick", lose_once)
+    monkeypatch.setattr(tasks, "open_due_runs", lose_once)
+    monkeypatch.setattr(logging.getLogger("report_orchestrator"), "propagate", True)
+    ticker.run(Tick(task=f"{TASKS}{name}", name=name))
+    assert len(calls) == 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+class SerializationError(Exception):
+    sqlstate = "40001"
 
 
 def test_a_database_that_is_away_is_tried_again(ticker: Ticker, monkeypatch: pytest.MonkeyPatch) -> None:

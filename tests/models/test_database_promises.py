@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState
-from report_orchestrator.services.running.db_retry import with_db_retry
+from report_orchestrator.services.running.db_retry import with_conflict_retry, with_db_retry
 from report_orchestrator.services.scheduling.create_runs import Created, insert_runs
 from report_orchestrator.services.scheduling.create_runs import new_run as unsaved_run
 from report_orchestrator.testing import START
@@ -24,6 +24,10 @@ from report_orchestrator.testing import START
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)
 BOUND = 20  # seconds for a busy machine
+Retry = Callable[[Callable[[], object]], object]
+RETRIES = pytest.mark.parametrize(
+    "retry", [partial(with_db_retry, lease=HOUR), with_conflict_retry], ids=["any", "conflict"]
+)
 
 
 def new_schedule(key: str, name: str = "") -> ReportSchedule:
@@ -115,7 +119,8 @@ def execute(database: BaseDatabaseWrapper, statements: Mapping[str, str], *value
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer, and no server")
 class TestServers:
-    def test_a_transaction_that_was_ended_as_a_deadlock_is_repeated(self) -> None:
+    @RETRIES
+    def test_a_transaction_that_was_ended_as_a_deadlock_is_repeated(self, retry: Retry) -> None:
         for name in ("left", "right"):
             SharedState.objects.create(name=name)
         both_hold_one = threading.Barrier(2, timeout=BOUND)
@@ -131,7 +136,7 @@ class TestServers:
 
         def work(first: str, second: str) -> None:
             with closing(connections["default"]):
-                with_db_retry(partial(lock_both, first, second), lease=HOUR)
+                retry(partial(lock_both, first, second))
 
         with ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(work, "left", "right"), pool.submit(work, "right", "left")]:
@@ -185,7 +190,8 @@ class TestServers:
 
     @pytest.mark.skipif(connection.vendor != "postgresql", reason="MariaDB waits here instead")
     @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-    def test_a_transaction_that_cannot_be_serialized_is_repeated(self, level: str) -> None:
+    @RETRIES
+    def test_a_transaction_that_cannot_be_serialized_is_repeated(self, level: str, retry: Retry) -> None:
         SharedState.objects.record("counter", now=START, detail={"n": 0})
         execute(connection, {"postgresql": f"SET default_transaction_isolation = '{level}'"})
         tries: list[int] = []
@@ -200,7 +206,7 @@ class TestServers:
                 SharedState.objects.record("counter", now=START, detail={"n": number + 1})
 
         try:
-            with_db_retry(count, lease=HOUR)
+            retry(count)
         finally:
             connection.close()
         assert (SharedState.objects.get(name="counter").detail, len(tries)) == ({"n": 6}, 2)
@@ -215,3 +221,17 @@ class TestServers:
             return SharedState.objects.filter(name="nothing").count()
 
         assert (with_db_retry(count, lease=HOUR), len(tries)) == (0, 2)
+
+    def test_a_tick_is_not_repeated_for_a_connection_that_the_server_closed(self) -> None:
+        with closing(connection.copy()) as other:
+            execute(other, KILL, execute(connection, OWN_ID))
+        tries: list[int] = []
+
+        def count() -> int:
+            tries.append(1)
+            return SharedState.objects.filter(name="nothing").count()
+
+        with pytest.raises(DatabaseError):
+            with_conflict_retry(count)
+        assert len(tries) == 1
+        connection.close()

@@ -8,16 +8,30 @@ from typing import TypeVar
 from django.db import Error, connections
 
 from report_orchestrator.models.connections import close_connections
-from report_orchestrator.models.database_errors import is_read_only, is_transient
+from report_orchestrator.models.database_errors import is_conflict, is_read_only, is_transient
 
 T = TypeVar("T")
 
 LONGEST = timedelta(seconds=30)
 """A worker waits no longer than this; a database restarts within seconds."""
+LONGEST_CONFLICT = timedelta(seconds=5)
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between two attempts
 
 
-def with_db_retry(write: Callable[[], T], *, lease: timedelta = LONGEST) -> T:
+def with_conflict_retry(write: Callable[[], T]) -> T:
+    """Call `write`, which must be idempotent, again where the database ended its transaction in favour of another.
+
+    For ticks: whatever else is wrong can wait for the next one.
+
+    Raises:
+        django.db.Error: another error, or conflicts for longer than `LONGEST_CONFLICT`.
+    """
+    return with_db_retry(write, lease=LONGEST_CONFLICT, is_temporary=is_conflict)
+
+
+def with_db_retry(
+    write: Callable[[], T], *, lease: timedelta = LONGEST, is_temporary: Callable[[BaseException], bool] = is_transient
+) -> T:
     """Call `write`, which must be idempotent, until the database accepts it.
 
     Opens a new connection if the old one is dead or its server has become read-only. Gives up after `LONGEST`, or earlier
@@ -32,7 +46,7 @@ def with_db_retry(write: Callable[[], T], *, lease: timedelta = LONGEST) -> T:
         try:
             return write()
         except Error as error:
-            if not is_transient(error) or _in_transaction() or time.monotonic() + pause > deadline:
+            if not is_temporary(error) or _in_transaction() or time.monotonic() + pause > deadline:
                 raise
             _replace_connections(error)
         time.sleep(pause)
