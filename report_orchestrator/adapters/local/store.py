@@ -9,9 +9,12 @@ import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
+from io import BufferedWriter
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from report_orchestrator.adapters.background_thread import run_in_thread, wait_for, with_heartbeat
 from report_orchestrator.adapters.local.atomic_rename import rename_new
 from report_orchestrator.adapters.local.folders import (
     make_private_folder,
@@ -115,14 +118,17 @@ def _uploaded(temporary: Path, chunks: Iterable[bytes], observer: WriteObserver)
             digest.update(chunk)
             size += len(chunk)
             if size - synced >= SYNCED:
-                file.flush()
-                os.fsync(file.fileno())
-                observer.heartbeat()
+                _sync(file, observer)
                 synced = size
-        file.flush()
-        os.fsync(file.fileno())
-        observer.heartbeat()
+        _sync(file, observer)
         return Upload(etag=_etag(os.fstat(file.fileno())), size=size, sha256=digest.hexdigest())
+
+
+def _sync(file: BufferedWriter, observer: WriteObserver) -> None:
+    """Write the file to its disk, which may be slow, in a thread."""
+    file.flush()
+    wait_for(run_in_thread(partial(os.fsync, file.fileno()), "local-sync"), observer.heartbeat)
+    observer.heartbeat()
 
 
 def _etag(state: os.stat_result) -> str:
@@ -153,9 +159,8 @@ def _adopted(final: Path, observer: WriteObserver) -> StoredResult:
     if known is not None and (known.etag, known.size) == (_etag(state), state.st_size):
         return _described(final, known)
     digest, size = hashlib.sha256(), 0
-    with final.open("rb") as file:
-        while piece := file.read(PIECE):
-            observer.heartbeat()
+    with final.open("rb", buffering=0) as file:  # a buffered file would wait for its reader before it closes
+        for piece in with_heartbeat(iter(partial(file.read, PIECE), b""), observer.heartbeat):
             digest.update(piece)
             size += len(piece)
     return StoredResult(location=str(final), size=size, sha256=digest.hexdigest())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import NoReturn
 
 import pytest
 
+from report_orchestrator.adapters import background_thread
 from report_orchestrator.adapters.local.folders import private_umask
-from report_orchestrator.adapters.local.store import PIECE, LocalFiles
-from report_orchestrator.exceptions import ConfigurationError, StorageError, TransientError
+from report_orchestrator.adapters.local.store import PIECE, LocalFiles, _adopted
+from report_orchestrator.exceptions import ConfigurationError, LeaseLostError, StorageError, TransientError
 from report_orchestrator.ports import WriteObserver
 from tests.support.store_kinds import PATH, RESULTS, local_shelf, refuse_links
 
@@ -206,3 +208,64 @@ class TestAFolder:
         store.write(PATH, [], WriteObserver(heartbeat=lambda: kept.append(None)))
 
         assert len(kept) == 3
+
+
+class TestASlowDisk:
+    @pytest.fixture(autouse=True)
+    def _quickly(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(background_thread, "HEARTBEAT_SECONDS", 0.01)
+
+    def test_keeps_the_lease_while_it_syncs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        beats = Beats(6)
+        sync = os.fsync
+
+        def slow(number: int) -> None:
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                assert beats.enough.wait(10)
+            sync(number)
+
+        monkeypatch.setattr(os, "fsync", slow)
+        local_shelf(tmp_path).store.write(PATH, [b"x"], WriteObserver(heartbeat=beats))
+        assert beats.enough.is_set()
+
+    def test_keeps_the_lease_while_a_stored_result_is_read(self, tmp_path: Path) -> None:
+        pipe, beats = tmp_path / "pipe", Beats(6)
+        os.mkfifo(pipe)
+
+        def write_slowly() -> None:
+            with pipe.open("wb") as opened:
+                assert beats.enough.wait(10)
+                opened.write(b"x")
+
+        writer = threading.Thread(target=write_slowly)
+        writer.start()
+        assert _adopted(pipe, WriteObserver(heartbeat=beats)).size == 1
+        writer.join(10)
+
+    def test_ends_the_reading_of_a_lost_run(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+
+        def lost() -> NoReturn:
+            raise LeaseLostError
+
+        silent = os.open(pipe, os.O_RDWR)
+        try:
+            with pytest.raises(LeaseLostError):
+                _adopted(pipe, WriteObserver(heartbeat=lost))
+        finally:
+            os.write(silent, b"end")  # and of the reader's thread
+            os.close(silent)
+
+
+class Beats:
+    """Counts heartbeats, and tells when there were enough."""
+
+    def __init__(self, enough: int) -> None:
+        self.enough = threading.Event()
+        self._missing = enough
+
+    def __call__(self) -> None:
+        self._missing -= 1
+        if self._missing <= 0:
+            self.enough.set()
