@@ -7,14 +7,16 @@ file. Compatible with OneLake by its documentation; not yet proven against the r
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import wait
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from operator import attrgetter
+from typing import TypeVar
 
 from azure.core.exceptions import AzureError
 
-from report_orchestrator.adapters.background_thread import with_heartbeat
+from report_orchestrator.adapters.background_thread import run_in_thread, wait_for, with_heartbeat
 from report_orchestrator.adapters.onelake.address import LakeAddress, folder_of, lake_address
 from report_orchestrator.adapters.onelake.appends import append_all, pieces
 from report_orchestrator.adapters.onelake.connection import Connection
@@ -24,6 +26,8 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import StorageError, TransientError
 from report_orchestrator.ports import NO_OBSERVER, StoredResult, Upload, WriteObserver
+
+_T = TypeVar("_T")
 
 
 class OneLakeStore:
@@ -45,7 +49,7 @@ class OneLakeStore:
         """
         with translated_errors(self._settings):
             final = self._address.final(path)
-            info = self._files.info(final)
+            info = _kept(partial(self._files.info, final), observer)
             if info is None:
                 return self._write_new(final, chunks, observer)
             return self._adopted(final, info, observer)
@@ -118,7 +122,7 @@ class OneLakeStore:
         return LakeFiles(self._connection)
 
     def _write_new(self, final: str, chunks: Iterable[bytes], observer: WriteObserver) -> StoredResult:
-        self._files.make_folder(final.rpartition("/")[0])
+        _kept(partial(self._files.make_folder, final.rpartition("/")[0]), observer)
         temporary = self._address.temporary(final)
         try:
             upload = self._uploaded(temporary, chunks, observer)
@@ -132,7 +136,7 @@ class OneLakeStore:
         return self._published(temporary, upload, final, observer)
 
     def _uploaded(self, temporary: str, chunks: Iterable[bytes], observer: WriteObserver) -> Upload:
-        etag = self._files.create(temporary)
+        etag = _kept(partial(self._files.create, temporary), observer)
         digest = hashlib.sha256()
         size = append_all(
             _hashed(pieces(chunks), digest.update),
@@ -140,7 +144,7 @@ class OneLakeStore:
             observer.heartbeat,
         )
         observer.heartbeat()
-        info = self._files.flush(temporary, size, etag)
+        info = _kept(partial(self._files.flush, temporary, size, etag), observer)
         return Upload(etag=info.etag, size=info.size, sha256=digest.hexdigest())
 
     def _published(self, temporary: str, upload: Upload, final: str, observer: WriteObserver) -> StoredResult:
@@ -167,6 +171,16 @@ class OneLakeStore:
 
     def _described(self, final: str, info: FileInfo, sha256: str) -> StoredResult:
         return StoredResult(location=self._address.url(final), size=info.size, sha256=sha256)
+
+
+def _kept(request: Callable[[], _T], observer: WriteObserver) -> _T:
+    """Return the response of a request that a slow lake may take long to give. It ends before an error of the observer."""
+    response = run_in_thread(request, "onelake-request")
+    try:
+        return wait_for(response, observer.heartbeat)
+    except Exception:
+        wait([response])
+        raise
 
 
 def _hashed(pieces: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:

@@ -188,7 +188,7 @@ def results_storage(run: ReportRun, context: StepContext) -> Outcome:
         stored = runtime.store.write(run.result_path, chunks, observer)
     _reject_other_bytes(run, stored)
     run.check_unchanged()  # a worker that lost the run writes no manifest and no rows
-    manifest = _store_manifest(run, stored, runtime)
+    manifest = _store_manifest(run, stored, context)
     return Completed(
         columns=RunColumns(results_path=stored.location, result_size=stored.size, result_sha256=stored.sha256),
         metadata={
@@ -214,10 +214,11 @@ def _changed_result(run: ReportRun, location: str) -> StorageError:
     )
 
 
-def _store_manifest(run: ReportRun, stored: StoredResult, runtime: Runtime) -> StoredResult:
+def _store_manifest(run: ReportRun, stored: StoredResult, context: StepContext) -> StoredResult:
     """Store the manifest, or keep an earlier attempt's, which must describe the stored bytes."""
+    runtime = context.runtime
     body = build_manifest(run, stored, now=runtime.clock())
-    manifest = runtime.store.write(run.manifest_path, [body])
+    manifest = runtime.store.write(run.manifest_path, [body], WriteObserver(heartbeat=context.heartbeat))
     ours = manifest.sha256 == hashlib.sha256(body).hexdigest()
     head = b"" if ours else runtime.store.read_head(run.manifest_path, MAX_MANIFEST_BYTES)
     if not ours and not is_manifest_of(head, stored, fireant_job_id=run.fireant_job_id):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 
+from report_orchestrator.adapters import background_thread
 from report_orchestrator.adapters.onelake.address import TEMPORARY, lake_address
 from report_orchestrator.adapters.onelake.connection import PIECE, Credential
 from report_orchestrator.adapters.onelake.store import OneLakeStore
@@ -25,6 +27,53 @@ def test_the_lease_is_kept_at_each_piece_that_is_read_back(lake: OneLakeStore) -
     lake.write(PATH, [], WriteObserver(heartbeat=lambda: kept.append(None)))
 
     assert len(kept) == 3
+
+
+@pytest.mark.parametrize("slow", range(4))
+def test_the_lease_is_kept_while_a_response_is_awaited(
+    sandbox: OneLakeSandbox, lake: OneLakeStore, monkeypatch: pytest.MonkeyPatch, slow: int
+) -> None:
+    """Each request before the first byte, and the one that shows all bytes, is answered after five heartbeats."""
+    monkeypatch.setattr(background_thread, "HEARTBEAT_SECONDS", 0.01)
+    lake.write("another.json", [b"x"])  # with a token and a connection
+    requests, beats, enough = iter(range(100)), iter(range(5)), threading.Event()
+    slow_one = [0, 1, 2, 4][slow]  # head, create folder, create; append; flush
+
+    def observe() -> None:
+        if next(requests) == slow_one:
+            assert enough.wait(10)
+
+    def heartbeat() -> None:
+        if next(beats, None) is None:
+            enough.set()
+
+    monkeypatch.setattr(sandbox, "observe", observe)
+    lake.write(PATH, [b"x"], WriteObserver(heartbeat=heartbeat))
+
+    assert enough.is_set()
+
+
+def test_a_run_that_is_lost_while_its_file_is_created_leaves_none(
+    sandbox: OneLakeSandbox, lake: OneLakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background_thread, "HEARTBEAT_SECONDS", 0.01)
+    lake.write("another.json", [b"x"])
+    requests, lost = iter(range(100)), threading.Event()
+
+    def observe() -> None:
+        if next(requests) == 2:
+            assert lost.wait(10)
+
+    def heartbeat() -> None:
+        lost.set()
+        raise LeaseLostError
+
+    monkeypatch.setattr(sandbox, "observe", observe)
+    with pytest.raises(LeaseLostError):
+        lake.write(PATH, [b"x"], WriteObserver(heartbeat=heartbeat))
+
+    assert sandbox.listing(RESULTS) == {"another.json": 1}
+    assert sandbox.listing(TEMPORARY) == {}
 
 
 def test_a_folder_that_has_the_name_is_not_taken_for_an_empty_result(

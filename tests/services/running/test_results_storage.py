@@ -55,6 +55,29 @@ def test_a_result_is_described_beside_it(new_run: NewRun, fakes: FakePorts) -> N
     }
 
 
+def test_a_slow_store_of_the_manifest_keeps_the_lease(
+    new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes.fireant.bodies["101"] = BODY
+    run = new_run()
+    write = type(fakes.store).write
+    is_held: list[bool] = []
+
+    def write_slowly(
+        store: testing.FakeStore, path: str, chunks: Iterable[bytes], observer: WriteObserver = NO_OBSERVER
+    ) -> StoredResult:
+        if path == run.manifest_path:
+            for _second in range(3):
+                fakes.clock.advance(seconds=SETTINGS.lease.total_seconds() * 0.6)
+                observer.heartbeat()
+                is_held.append(not ReportRun.objects.claimable(fakes.clock.now).filter(pk=run.pk).exists())
+        return write(store, path, chunks, observer)
+
+    monkeypatch.setattr(type(fakes.store), "write", write_slowly)
+    assert go(run, fakes).status == Status.SUCCEEDED
+    assert is_held == [True, True, True]
+
+
 def test_a_result_beyond_four_gib_is_counted_to_the_byte(
     new_run: NewRun, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
