@@ -40,6 +40,10 @@ class ScheduleQuerySet(models.QuerySet["ReportSchedule"]):
         """Return the reports of which `ReportSchedule.is_live_at` is true."""
         return self.filter(live_condition(now, unless_switched=unless_switched))
 
+    def lock_all(self) -> None:
+        """Lock these rows in the order in which all writers of many rows lock them: in another one, two wait for each other."""
+        list(self.select_for_update().order_by("pk").values_list("pk"))
+
     def present(self) -> Self:
         """Exclude reports that the host no longer has."""
         return self.exclude(state=ScheduleState.REMOVED)

@@ -232,6 +232,7 @@ def _decide_again(first_times: dict[int, datetime], now: datetime) -> int:
 
     Their schedules in the queue follow at the next tick.
     """
+    ReportSchedule.objects.filter(Q(catch_up__isnull=False) | Q(decided_until__gt=now)).lock_all()
     locked = ReportSchedule.objects.select_for_update()
     for schedule in locked.filter(catch_up__isnull=False):
         catch_up = CatchUp.unfinished(schedule)

@@ -58,8 +58,10 @@ def drop_undecided_times(schedules: ScheduleQuerySet, *, now: datetime) -> None:
 
     A report whose cron or zone has become invalid stays due: the next tick quarantines it.
     """
+    undecided = schedules.filter(decided_until__lt=now)
+    undecided.lock_all()
     moved = []
-    for schedule in schedules.due(now).select_for_update().iterator(chunk_size=BATCH):
+    for schedule in undecided.due(now).select_for_update().iterator(chunk_size=BATCH):
         schedule.decided_until = now
         try:
             schedule.next_run_at = next_run_at(schedule)
@@ -67,4 +69,4 @@ def drop_undecided_times(schedules: ScheduleQuerySet, *, now: datetime) -> None:
             continue
         moved.append(schedule)
     upsert(*moved, update=["next_run_at"], batch_size=BATCH)
-    schedules.filter(decided_until__lt=now).update(decided_until=now)
+    undecided.update(decided_until=now)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic
 
 import pytest
+from django.db import connection, transaction
 
 from report_orchestrator import tasks
 from report_orchestrator.conf import get_settings
@@ -135,3 +138,38 @@ def test_a_pause_of_one_report_can_end_from_now_on(fakes: FakePorts, monkeypatch
     fakes.clock.advance(minutes=50)
     cluster_ticks(fakes, monkeypatch)
     assert scheduled_times() == [timedelta(hours=21)]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer, and MariaDB shows no waits")
+@pytest.mark.django_db(transaction=True)
+def test_a_start_locks_reports_in_the_order_of_other_writers(fakes: FakePorts) -> None:
+    """Otherwise it and a pause, which holds the first report and waits for the next one, wait for each other."""
+    fakes.clock.advance(hours=20)
+    first, last = ReportSchedule.objects.order_by("pk")
+    ReportSchedule.objects.filter(pk=last.pk).update(next_run_at=START)
+    starter = threading.Thread(target=start_in_thread, args=(fakes,))
+    with transaction.atomic():
+        ReportSchedule.objects.select_for_update().get(pk=first.pk)
+        starter.start()
+        wait_until_blocked()
+        assert ReportSchedule.objects.select_for_update(nowait=True).get(pk=last.pk).next_run_at == START
+    starter.join(10)
+    assert not ReportSchedule.objects.exclude(decided_until=fakes.clock.now).exists()
+
+
+def start_in_thread(fakes: FakePorts) -> None:
+    schedule_from_now(actor="ann", runtime=fakes.runtime(get_settings()))
+    connection.close()
+
+
+def wait_until_blocked() -> None:
+    """Return once another connection to this database waits for a row."""
+    deadline = monotonic() + 10
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(query)
+            if cursor.fetchone()[0]:
+                return
+            assert monotonic() < deadline, "no connection waits"
