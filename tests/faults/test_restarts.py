@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import pytest
@@ -18,7 +18,7 @@ from report_orchestrator.domain.runs import Step
 from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
 from tests.support.cluster_state import assert_done_once, await_ends, await_that, forget_runs, report_keys
-from tests.support.database_servers import connected
+from tests.support.database_servers import set_read_only
 from tests.support.environments import environment_on_server_with_redis
 from tests.support.lease_probe import held, hold_in_each_step
 from tests.support.prepared_environments import migrated, seeded
@@ -80,13 +80,6 @@ def fail_over(wired: Wired, while_read_only: Callable[[], object]) -> None:
     while_read_only()
     time.sleep(OUTAGE)
     set_read_only(urls, read_only=False)
-
-
-def set_read_only(urls: Collection[str], *, read_only: bool) -> None:
-    for url in urls:
-        with closing(connected(url)) as database:
-            database.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
-            database.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = {read_only}")
 
 
 def test_what_is_under_way_survives_a_read_only_database_and_is_done_once(wired: Wired) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,6 +37,14 @@ def select(url: str, query: str, values: Sequence[object] = ()) -> Any:
     with closing(connected(url)) as server, server.cursor() as cursor:
         cursor.execute(query, values)
         return cursor.fetchone()
+
+
+def set_read_only(urls: Collection[str], *, read_only: bool) -> None:
+    """Make PostgreSQL databases read-only, or no longer, for connections that are made from now on."""
+    for url in urls:
+        with closing(connected(url)) as database:
+            database.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
+            database.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = {read_only}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from tests.demo.environment import end_group, free_port
-from tests.support.clusters import await_that
+from tests.support.cluster_state import await_that
 from tests.support.database_servers import connected
 
 SERVERS = 5

@@ -1,0 +1,170 @@
+"""The faults of a soak. Each injects one fault and returns how many times it had an effect."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import Request, urlopen
+
+import psutil
+
+from tests.demo.environment import GRACE
+from tests.faults.soak.cluster import Supervised
+from tests.faults.soak.setups import Setup
+from tests.support.database_servers import set_read_only
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+HOSTILE_ANSWERS: Sequence[Mapping[str, Any]] = (
+    *({"endpoint": endpoint, "kind": "status_code", "status": 503} for endpoint in ("submit", "status", "results")),
+    {"endpoint": "status", "kind": "status_code", "status": 429, "retry_after": "1"},
+    *({"endpoint": endpoint, "kind": "reset"} for endpoint in ("submit", "status", "results")),
+    *({"endpoint": endpoint, "kind": "reset_after_work"} for endpoint in ("submit", "status")),
+    *({"endpoint": endpoint, "kind": "stall", "seconds": 2.5} for endpoint in ("submit", "status", "results")),
+    {"endpoint": "results", "kind": "trickle", "seconds": 0.05},
+    *({"endpoint": endpoint, "kind": "short_body"} for endpoint in ("submit", "status", "results")),
+    *({"endpoint": endpoint, "kind": "reset_mid_body"} for endpoint in ("status", "results")),
+    *({"endpoint": endpoint, "kind": "malformed_json"} for endpoint in ("submit", "status")),
+    {"endpoint": "submit", "kind": "no_job_id"},
+    {"endpoint": "status", "kind": "unknown_status"},
+)
+"""Answers of Fireant after which every run still succeeds, unless it is held for a submission of unknown outcome."""
+STORE_FAULTS: Sequence[Mapping[str, Any]] = (
+    *({"endpoint": endpoint, "kind": "stall", "seconds": 2.5} for endpoint in ("create", "append", "flush", "rename")),
+    *({"endpoint": endpoint, "kind": "reset_after_work"} for endpoint in ("create", "append", "flush", "rename")),
+    *({"endpoint": endpoint, "kind": "status_code", "status": 503} for endpoint in ("append", "rename", "token")),
+    {"endpoint": "rename", "kind": "status_after_work", "status": 500},
+    {"endpoint": "append", "kind": "expired_token", "times": 1},  # a second refusal in a row is one of the credentials
+    {"endpoint": "append", "kind": "damaged"},
+    {"endpoint": "flush", "kind": "short_flush"},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What a fault may hurt, and the generator that chooses."""
+
+    setup: Setup
+    cluster: Supervised
+    chance: random.Random
+
+
+def kill(stage: Stage) -> int:
+    """Kill any process of the cluster, its main process included."""
+    return _send(stage, signal.SIGKILL)
+
+
+def stop_for_a_while(stage: Stage) -> int:
+    """Stop any process, often for longer than its lease, and let it go on as if nothing had happened."""
+    processes = stage.cluster.processes()
+    if not processes:
+        return 0
+    stopped = stage.chance.choice(processes)
+    try:
+        stopped.send_signal(signal.SIGSTOP)
+        stage.cluster.keep_running(stage.chance.choice([1.0, 4.0, 8.0]))
+        stopped.send_signal(signal.SIGCONT)
+    except psutil.NoSuchProcess:
+        return 0
+    return 1
+
+
+def end_in_order(stage: Stage) -> int:
+    """Send the main process a signal to end: it has to within its grace."""
+    number = stage.chance.choice(SIGNALS)
+    process = stage.cluster.process
+    if process.poll() is not None:
+        return 0
+    process.send_signal(number)
+    try:
+        process.wait(2 * GRACE)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"qcluster did not end within {2 * GRACE} s of {number.name}") from None
+    return 1
+
+
+def cut_a_wire(stage: Stage) -> int:
+    """Cut the database or the broker off for a moment or some seconds."""
+    wire = stage.chance.choice(stage.setup.wires)
+    cut = wire.cut()
+    stage.cluster.keep_running(stage.chance.choice([0.0, 1.0, 4.0]))
+    wire.mend()
+    return cut
+
+
+def fail_over(stage: Stage) -> int:
+    """Lead all connections to a read-only database for a while. A pooler's are then made anew, as it would keep them."""
+    wire = stage.setup.database
+    assert wire is not None
+    urls = [stage.setup.direct.variables[name] for name in ("DATABASE_URL", "REPORTS_DATABASE_URL")]
+    set_read_only(urls, read_only=True)
+    wire.cut()
+    wire.mend()
+    stage.cluster.keep_running(stage.chance.choice([0.5, 2.0, 4.0]))
+    set_read_only(urls, read_only=False)
+    if stage.setup.holds_connections:
+        wire.cut()
+        wire.mend()
+    return 1
+
+
+def lose_messages(stage: Stage) -> int:
+    """Let Redis lose its waiting messages."""
+    queue = stage.setup.queue
+    assert queue is not None
+    waiting = queue.llen(f"django_q:{stage.setup.direct.queue}:q")
+    queue.flushdb()
+    return int(waiting)
+
+
+def answer_badly(stage: Stage) -> int:
+    """Let Fireant give its next answers wrongly, late or not at all."""
+    fault = {**stage.chance.choice(HOSTILE_ANSWERS), "times": stage.chance.randint(1, 3)}
+    environment = stage.setup.direct
+    request = Request(
+        f"http://127.0.0.1:{environment.fireant_port}/sandbox/faults",
+        data=json.dumps(fault).encode(),
+        headers={"Authorization": f"Bearer {environment.key}", "Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=30):
+        return 1
+
+
+def hurt_the_store(stage: Stage) -> int:
+    """Let OneLake be silent, forget or lose."""
+    lake = stage.setup.lake
+    assert lake is not None
+    lake.faults.add(**{"times": stage.chance.randint(1, 3), **stage.chance.choice(STORE_FAULTS)})
+    return 1
+
+
+def faults_of(setup: Setup) -> dict[str, tuple[Callable[[Stage], int], int]]:
+    """Return the faults that this setup can have, each with its share among them."""
+    faults: dict[str, tuple[Callable[[Stage], int], int]] = {
+        "kills": (kill, 12),
+        "stops": (stop_for_a_while, 2),
+        "signals": (end_in_order, 1),
+        "bad answers": (answer_badly, 4),
+    }
+    if setup.wires:
+        faults |= {"cuts": (cut_a_wire, 3), "fail-overs": (fail_over, 1)}
+    if setup.queue is not None:
+        faults["messages lost"] = (lose_messages, 2)
+    if setup.lake is not None:
+        faults["store faults"] = (hurt_the_store, 4)
+    return faults
+
+
+def _send(stage: Stage, number: signal.Signals) -> int:
+    processes = stage.cluster.processes()
+    if not processes:
+        return 0
+    try:
+        stage.chance.choice(processes).send_signal(number)
+    except psutil.NoSuchProcess:
+        return 0
+    return 1
