@@ -24,7 +24,8 @@ Faults can be scripted while it runs (kinds: status_code, not_found, reset, rese
 reset_mid_body, short_body, malformed_json, no_job_id, unknown_status; endpoints: submit, status, results):
   curl -H "Authorization: Bearer $FIREANT_API_KEY" http://127.0.0.1:8099/sandbox/faults \\
        -d '{"endpoint": "status", "kind": "status_code", "status": 503, "retry_after": "2", "times": 3}'
-GET /sandbox/faults, /sandbox/jobs and /sandbox/requests show what happened; DELETE /sandbox/jobs removes jobs.
+GET /sandbox/faults, /sandbox/jobs and /sandbox/requests show what happened; DELETE /sandbox/jobs
+removes jobs, DELETE /sandbox/faults withdraws faults.
 """
 
 

@@ -27,7 +27,7 @@ reset_after_work, stall, trickle, reset_mid_body, short_body; endpoints: discove
 flush, rename, delete, head, read, list):
   curl --cacert var/onelake/ca.pem https://127.0.0.1:8098/sandbox/faults \\
        -d '{"endpoint": "rename", "kind": "reset_after_work"}'
-GET /sandbox/faults and /sandbox/requests show what happened.
+GET /sandbox/faults and /sandbox/requests show what happened; DELETE /sandbox/faults withdraws faults.
 """
 
 

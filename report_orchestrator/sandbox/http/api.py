@@ -90,6 +90,9 @@ class SandboxApi(ABC, Generic[EndpointT, KindT]):
                 return json_response(self.faults.document())
             case "POST", "/sandbox/faults":
                 return self._add_fault(request)
+            case "DELETE", "/sandbox/faults":
+                self.faults.clear()
+                return json_response(self.faults.document())
             case method, path:
                 return error_response(HTTPStatus.NOT_FOUND, f"there is no {method} {path} here")
 

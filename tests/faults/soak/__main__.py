@@ -15,7 +15,7 @@ from rich.console import Console
 import tests.faults.soak
 from tests.demo.environment import Environment
 from tests.faults.soak.cluster import Supervised
-from tests.faults.soak.faults import Stage, faults_of
+from tests.faults.soak.faults import Stage, faults_of, withdraw
 from tests.faults.soak.setups import SETUPS, Setup
 from tests.faults.soak.verdict import judge, settled
 
@@ -67,6 +67,7 @@ def soak(setup: Setup, chance: random.Random, seconds: float) -> int:
                 injected[kind] += faults[kind][0](stage)
             if sys.stdout.isatty():
                 console.print(f"{dict(injected)}, cluster started {cluster.starts} times", end="\r")
+        injected.update({kind: count - injected[kind] for kind, count in withdraw(stage).items()})
         runs = settled(setup, cluster)
     finally:
         cluster.stop()

@@ -123,15 +123,8 @@ def lose_messages(stage: Stage) -> int:
 
 def answer_badly(stage: Stage) -> int:
     """Let Fireant give its next answers wrongly, late or not at all."""
-    fault = {**stage.chance.choice(HOSTILE_ANSWERS), "times": stage.chance.randint(1, 3)}
-    environment = stage.setup.direct
-    request = Request(
-        f"http://127.0.0.1:{environment.fireant_port}/sandbox/faults",
-        data=json.dumps(fault).encode(),
-        headers={"Authorization": f"Bearer {environment.key}", "Content-Type": "application/json"},
-    )
-    with urlopen(request, timeout=30):
-        return 1
+    _fireants_faults(stage, "POST", {**stage.chance.choice(HOSTILE_ANSWERS), "times": stage.chance.randint(1, 3)})
+    return 1
 
 
 def hurt_the_store(stage: Stage) -> int:
@@ -140,6 +133,16 @@ def hurt_the_store(stage: Stage) -> int:
     assert lake is not None
     lake.faults.add(**{"times": stage.chance.randint(1, 3), **stage.chance.choice(STORE_FAULTS)})
     return 1
+
+
+def withdraw(stage: Stage) -> dict[str, int]:
+    """Withdraw the faults that have not met a request; return the number of those that have, by kind of fault."""
+    fired = {"bad answers": sum(fault["times"] for fault in _fireants_faults(stage, "GET")["fired"])}
+    _fireants_faults(stage, "DELETE")
+    if lake := stage.setup.lake:
+        fired["store faults"] = sum(lake.faults.fired.values())
+        lake.faults.clear()
+    return fired
 
 
 def faults_of(setup: Setup) -> dict[str, tuple[Callable[[Stage], int], int]]:
@@ -168,3 +171,15 @@ def _send(stage: Stage, number: signal.Signals) -> int:
     except psutil.NoSuchProcess:
         return 0
     return 1
+
+
+def _fireants_faults(stage: Stage, method: str, fault: Mapping[str, Any] | None = None) -> Any:
+    environment = stage.setup.direct
+    request = Request(
+        f"http://127.0.0.1:{environment.fireant_port}/sandbox/faults",
+        method=method,
+        data=None if fault is None else json.dumps(fault).encode(),
+        headers={"Authorization": f"Bearer {environment.key}", "Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=30) as response:
+        return json.load(response)

@@ -19,7 +19,7 @@ RUNS = (
 ENDS = {"succeeded", "failed"}
 EXCUSED = {"set_aside", "submission_unknown"}
 """Error codes of runs that may fail here: many workers were lost at them, or their submission's answer was, twice."""
-SETTLING = 240  # seconds for everything to end once the faults have stopped
+SETTLING = 400  # seconds for everything to end once the faults have stopped
 
 
 def settled(setup: Setup, cluster: Supervised) -> list[dict[str, Any]]:

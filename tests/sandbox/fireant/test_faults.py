@@ -212,6 +212,13 @@ class TestFaultScript:
         reported = client.send("GET", "/sandbox/faults").json()
         assert reported == {"pending": [], "fired": [{"endpoint": "submit", "kind": "status_code", "times": 2}]}
 
+    def test_faults_are_withdrawn_over_http(self, client: Client) -> None:
+        client.sandbox.faults.add("submit", "reset")
+
+        answer = client.send("DELETE", "/sandbox/faults")
+        assert (answer.status_code, answer.json()) == (200, {"pending": [], "fired": []})
+        assert client.submit().status_code == 200
+
     @pytest.mark.parametrize(
         ("document", "said"),
         [
