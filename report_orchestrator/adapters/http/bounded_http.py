@@ -27,6 +27,8 @@ LONGEST_WITHOUT_CONTENT = 4 * 1024 * 1024
 """Bytes received in a row, such as trailers or empty compressed members, of which none became content."""
 LONGEST_IDLE = 3.0
 """Seconds after which a pooled connection is not used again: a balancer may have dropped it without closing it."""
+AT_ONCE = 0.001
+"""Seconds of the shortest time-out: none at all would not be one."""
 HEARTBEAT_SECONDS = 1.0
 """Seconds between two calls of a watch's `heartbeat`."""
 
@@ -34,8 +36,8 @@ HEARTBEAT_SECONDS = 1.0
 class Watch:
     """Time limits of one exchange: `silence` seconds between two bytes, `whole` seconds in total from now on.
 
-    `heartbeat` is called about once a second while bytes come in, and may raise. `is_fresh` requires a new connection:
-    a late response to an earlier request may still arrive on an old one.
+    `heartbeat` is called about once a second while bytes are awaited or come in, and may raise. `is_fresh` requires a new
+    connection: a late response to an earlier request may still arrive on an old one.
     """
 
     def __init__(
@@ -71,11 +73,20 @@ class Watch:
         """Record that received bytes became content."""
         self._without_content = 0
 
-    def note(self, received: int, waited: float) -> None:
-        """Record a read. Raises `TimeoutError` if bytes arrive too slowly, or bring no content."""
+    @property
+    def longest_read(self) -> float:
+        """Seconds of one read without a heartbeat."""
+        return self._silence if self._heartbeat is no_heartbeat else HEARTBEAT_SECONDS
+
+    def beat(self) -> None:
+        """Call the heartbeat, unless it was called within the last second."""
         if time.monotonic() >= self._heartbeat_at:
             self._heartbeat()
             self._heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
+
+    def note(self, received: int, waited: float) -> None:
+        """Record a read. Raises `TimeoutError` if bytes arrive too slowly, or bring no content."""
+        self.beat()
         self._without_content += received
         if self._without_content > LONGEST_WITHOUT_CONTENT:
             raise TimeoutError(f"it sent {LONGEST_WITHOUT_CONTENT:,} bytes without content")
@@ -117,15 +128,23 @@ class _WatchedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self.has_ended:
             return None
-        self._connection.settimeout(self._watch.allow())
         began = time.monotonic()
-        try:
-            received = cast("int | None", self._raw.readinto(buffer))
-        except TimeoutError:
-            self._watch.allow()  # raises if the limit of the whole exchange is exceeded, not only that of a silence
-            raise
-        self._watch.note(received or 0, time.monotonic() - began)
+        received = self._received(buffer, began + self._watch.allow())
+        self._watch.note(received, time.monotonic() - began)
         return received
+
+    def _received(self, buffer: Any, until: float) -> int:
+        """Receive bytes, with heartbeats meanwhile. The standard library's reader reads no more after a time-out."""
+        while True:
+            left = until - time.monotonic()
+            self._connection.settimeout(max(min(left, self._watch.longest_read), AT_ONCE))
+            try:
+                return cast("int", self._connection.recv_into(buffer))
+            except TimeoutError:
+                self._watch.allow()  # raises if the limit of the whole exchange is exceeded, not only that of a silence
+                if time.monotonic() >= until:
+                    raise
+                self._watch.beat()
 
     def close(self) -> None:
         self._raw.close()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import time
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from report_orchestrator.adapters.fireant.client import FireantClient
 from report_orchestrator.adapters.http import bounded_http
 from report_orchestrator.exceptions import LeaseLostError
-from tests.support.fireant_calls import client_of, download, failure
-from tests.support.raw_server import Connection, raw_server
+from tests.support.fireant_calls import SHORT, client_of, download, failure, trusted
+from tests.support.raw_server import Connection, answer, raw_server
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 GZIP = CHUNKED + b"Content-Encoding: gzip\r\n\r\n"
@@ -67,3 +70,66 @@ def test_a_download_that_yields_nothing_ends(kind: str) -> None:
         raised = failure(download, client)
         assert time.process_time() - began < 10
     assert "without content" in raised.message
+
+
+SILENT = {
+    "before the response": b"",
+    "within the headers": CHUNKED,
+    "before the body": CHUNKED + b"\r\n",
+    "within the body": CHUNKED + b"\r\n" + chunk(b'{"results": ['),
+}
+
+
+def silent(head: bytes) -> Callable[[Connection], None]:
+    def talk(connection: Connection) -> None:
+        connection.send(head)
+        connection.over.wait(60)
+
+    return talk
+
+
+@pytest.fixture(params=["http", "https"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext | None:
+    return trusted(tmp_path, monkeypatch) if request.param == "https" else None
+
+
+@pytest.mark.parametrize("moment", SILENT)
+def test_a_silent_download_hears_a_lost_lease(
+    moment: str, tls: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_http, "HEARTBEAT_SECONDS", 0.05)
+    beats = iter(range(5))
+
+    def lost_after_a_while() -> None:
+        if next(beats, None) is None:
+            raise LeaseLostError
+
+    with raw_server(silent(SILENT[moment]), tls=tls) as server, client_of(server.url, TIMEOUT_SECONDS=30) as client:
+        began = time.monotonic()
+        with pytest.raises(LeaseLostError), client.results("7", lost_after_a_while) as pieces:
+            list(pieces)
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("moment", SILENT)
+def test_a_silent_download_ends_in_time(moment: str, tls: ssl.SSLContext | None) -> None:
+    with raw_server(silent(SILENT[moment]), tls=tls) as server, client_of(server.url, TIMEOUT_SECONDS=SHORT) as client:
+        raised = failure(download_with_heartbeat, client)
+    assert "in time" in raised.message or "timed out" in raised.message
+
+
+def test_a_slow_download_is_complete(tls: ssl.SSLContext | None) -> None:
+    body = b'{"results": [%s]}' % b", ".join([b"1"] * 20_000)
+
+    def talk(connection: Connection) -> None:
+        whole = answer(body=body)
+        connection.drip(whole[:100], seconds=0.001)
+        connection.send(whole[100:])
+
+    with raw_server(talk, tls=tls) as server, client_of(server.url) as client:
+        assert download_with_heartbeat(client) == body
+
+
+def download_with_heartbeat(client: FireantClient) -> bytes:
+    with client.results("7", lambda: None) as pieces:
+        return b"".join(pieces)
