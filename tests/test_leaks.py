@@ -182,7 +182,7 @@ def commands() -> dict[str, str]:
         done = manage(str(line[0]), *line[1:], "--verbosity", "2")
         collected[" ".join(map(str, line))] = done.out + done.err
     if run := ReportRun.objects.first():
-        collected["retry_run"] = str(manage("retry_run", run.pk))
+        collected["retry_run"] = str(manage("retry_run", "--reason", "tests", run.pk))
     return collected
 
 

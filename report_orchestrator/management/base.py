@@ -96,6 +96,13 @@ class OrchestratorCommand(BaseCommand):
         """Return True if something failed."""
         raise NotImplementedError
 
+    def add_reason(self, parser: CommandParser, *, required: bool = True) -> None:
+        """Add the option for a reason, which is recorded: required where the admin's confirmation demands one."""
+        text = parse_reason if required else str.strip
+        parser.add_argument(
+            "--reason", type=text, required=required, default="", metavar="TEXT", help="recorded with your name"
+        )
+
     def usage_error(self, message: str) -> NoReturn:
         raise CommandError(message, returncode=2)
 
@@ -221,6 +228,12 @@ def parse_days(text: str) -> float:
     if not 0 < days <= 366:
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of days between 0 and 366")
     return days
+
+
+def parse_reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it must not be empty")
+    return text.strip()
 
 
 def parse_date(text: str) -> date:

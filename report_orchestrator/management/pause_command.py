@@ -37,7 +37,7 @@ class PauseCommand(OrchestratorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("report_ids", nargs="*", metavar="ID", help="primary keys of the reports")
         parser.add_argument("--all", action="store_true", help="all reports")
-        parser.add_argument("--reason", default="", help="recorded with the change")
+        self.add_reason(parser)
         super().add_arguments(parser)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
@@ -57,5 +57,7 @@ class PauseCommand(OrchestratorCommand):
             lines = [f"{row} is {self.done}." for row in changed]
             self.stdout.write("\n".join(lines) or f"Already {self.done}. Nothing changed.")
             if all_are_paused():
-                self.stdout.write("The pause of all reports is in effect. It ends with: resume_reports --all")
+                self.stdout.write(
+                    "The pause of all reports is in effect. It ends with: resume_reports --all --reason TEXT"
+                )
         return False

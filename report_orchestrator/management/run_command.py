@@ -20,7 +20,7 @@ class RunCommand(OrchestratorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("run_ids", nargs="+", type=int, metavar="RUN", help="ids of the runs")
-        parser.add_argument("--reason", default="", help="recorded with the run")
+        self.add_reason(parser)
         super().add_arguments(parser)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:

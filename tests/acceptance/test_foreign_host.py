@@ -14,10 +14,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_foreign_host_runs_a_report_end_to_end_with_settings_alone(tmp_path: Path) -> None:
-    with FireantSandbox(SandboxOptions(api_key="k")) as fireant:
+    with FireantSandbox(SandboxOptions(api_key="sandbox-key")) as fireant:
         environment = Environment(
             folder=tmp_path,
-            key="k",
+            key="sandbox-key",
             overrides={"DJANGO_SETTINGS_MODULE": "tests.foreign_host.settings", "FIREANT_API_URL": fireant.url},
         )
         environment.manage("check", "--fail-level", "WARNING")
@@ -76,10 +76,10 @@ def test_a_host_without_djangos_optional_apps_can_use_every_command(tmp_path: Pa
         ("run_due_reports",),
         ("explain_cron", "0 6 * * *"),
         ("run_report", key),
-        ("pause_reports", key),
-        ("resume_reports", key),
+        ("pause_reports", key, "--reason", "tests"),
+        ("resume_reports", key, "--reason", "tests"),
         ("backfill_reports", key, "--from", "2026-07-01", "--to", "2026-07-01", "--dry-run"),
-        ("cancel_run", "1"),
+        ("cancel_run", "1", "--reason", "tests"),
     ):
         json.loads(environment.manage(*command, "--format", "json"))
     environment.manage("qcluster", "--run-once")

@@ -107,7 +107,7 @@ def session_zone(environment: Environment) -> str:
 def backfilled(environment: Environment) -> list[str]:
     """Backfill that day's hours of one report; return their instants as stored, if they succeeded."""
     key = str(in_django(environment, f"Report.objects.get(name={HOURLY!r}).pk"))
-    environment.manage("backfill_reports", key, "--from", "2025-11-02", "--to", "2025-11-02")
+    environment.manage("backfill_reports", key, "--from", "2025-11-02", "--to", "2025-11-02", "--reason", "tests")
     runs = "ReportRun.objects.filter(trigger='backfill', status='succeeded').order_by('scheduled_for')"
     found: list[str] = in_django(environment, f"[str(run.scheduled_for) for run in {runs}]")
     return found

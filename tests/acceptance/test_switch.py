@@ -108,16 +108,16 @@ def test_a_switch_within_an_hour_and_back_loses_and_doubles_no_time(
 
     day.old.stop([half_hourly])  # one report first, and the command comes late
     day.until("7:10")
-    moved = manage("switch_reports", "live", half_hourly.pk, "--at", at("6:25").isoformat())
+    moved = manage("switch_reports", "--reason", "tests", "live", half_hourly.pk, "--at", at("6:25").isoformat())
     assert "2 runs of passed times start now." in moved.out
 
     day.until("11:20")  # a report is due at this very minute
     day.old.stop(reports)
     day.until("11:25")
-    assert manage("switch_reports", "live", "--all", "--at", at("11:20").isoformat()).status == 0
+    assert manage("switch_reports", "--reason", "tests", "live", "--all", "--at", at("11:20").isoformat()).status == 0
 
     day.until("16:50")
-    assert manage("switch_reports", "shadow", "--all", "--at", at("17:10").isoformat()).status == 0
+    assert manage("switch_reports", "--reason", "tests", "shadow", "--all", "--at", at("17:10").isoformat()).status == 0
     day.until("17:10")
     day.old.start(reports)
     day.until("24:00")

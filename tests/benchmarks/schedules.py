@@ -21,7 +21,7 @@ def schedules() -> list[Figure]:
 def _measure(kind: str, size: int) -> list[Figure]:
     measured: dict[str, str] = {}
     with environment_on(kind) as environment:
-        environment.manage("resume_reports", "--all")
+        environment.manage("resume_reports", "--reason", "tests", "--all")
         for call in (f"new_reports({size})", "unchanged()", "quiet()", "due()", "lines()"):
             measured |= ask(environment, "many", call)
     return [

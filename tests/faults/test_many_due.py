@@ -59,7 +59,7 @@ def most_at_once(environment: Environment) -> int:
 def test_five_thousand_in_one_minute_keep_their_order_and_the_limit(environment: Environment) -> None:
     others = report_keys(environment, [seed.name for seed in REPORTS])
     environment.manage("pause_reports", *others, "--reason", "only the many reports are due")
-    environment.manage("resume_reports", "--all")
+    environment.manage("resume_reports", "--all", "--reason", "tests")
     urgent, opened = many(environment, f"open_many({MANY})")
     assert opened == MANY
     environment.overrides |= {"FIREANT_MAX_JOBS_IN_FLIGHT": str(PLACES), "Q_WORKERS": str(WORKERS)}

@@ -49,7 +49,7 @@ def test_two_clusters_with_two_approaches_open_every_time_once(seeded_environmen
         stack.enter_context(environment.fireant("--seconds-queued", "0", "--seconds-running", "0.2", "--quiet"))
         for number, one in enumerate(approaches):
             stack.enter_context(one.running(f"cluster{number}", "qcluster"))
-        environment.manage("resume_reports", "--all")
+        environment.manage("resume_reports", "--reason", "tests", "--all")
         due = int(environment.manage("shell", "-v0", "-c", MAKE_DUE))
         logs = [environment.folder / f"cluster{number}.log" for number in range(len(approaches))]
         began_at = time.monotonic()

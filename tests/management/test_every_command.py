@@ -49,6 +49,27 @@ class TestEveryCommand:
         assert "--format {text,json}" in shown
 
     @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("pause_reports", "--all"),
+            ("resume_reports", "--all"),
+            ("switch_reports", "live", "--all"),
+            ("retry_run", "1"),
+            ("cancel_run", "1"),
+            ("backfill_reports", "1", "--from", "2026-06-30", "--to", "2026-06-30"),
+            ("discover_reports", "--accept-removals"),
+        ],
+        ids=lambda given: given[0],
+    )
+    def test_a_decision_without_a_reason_is_refused(self, arguments: tuple[str, ...]) -> None:
+        manage("discover_reports")
+        before = rows(OUR_TABLES)
+        answer = manage(*arguments)
+        assert answer.status != 0
+        assert "--reason" in answer.err
+        assert rows(OUR_TABLES) == before
+
+    @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             (("run_report",), "the following arguments are required: ID"),
@@ -67,6 +88,7 @@ class TestEveryCommand:
             ),
             (("shadow_report", "--days", "0"), "argument --days: '0' is not a number of days between 0 and 366"),
             (("discover_reports", "--format", "xml"), "argument --format: invalid choice: 'xml'"),
+            (("pause_reports", "1", "--reason", " "), "argument --reason: it must not be empty"),
         ],
         ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
     )
@@ -204,7 +226,7 @@ class TestDiscoverReports:
         as_json = manage("discover_reports", "--format", "json")
         assert as_json.status == 1
         assert len(as_json.json["held_removals"]) == 9
-        accepted = manage("discover_reports", "--accept-removals")
+        accepted = manage("discover_reports", "--accept-removals", "--reason", "tests")
         assert accepted.status == 0
         assert accepted.out.endswith("9 changes.\n")
         assert ReportSchedule.objects.filter(state=ScheduleState.REMOVED).count() == 9

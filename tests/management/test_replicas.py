@@ -90,7 +90,7 @@ def test_commands_of_operators_see_what_they_wrote() -> None:
     key = id_of(WINDSTORM)
     assert manage("pause_reports", key, "--reason", "wrong treaty").status == 0
     assert ReportSchedule.objects.get(report_key=key).paused_at is not None
-    assert manage("resume_reports", key).status == 0
+    assert manage("resume_reports", "--reason", "tests", key).status == 0
     assert manage("sync_schedules").status == 0
     assert manage("orchestrator_doctor").out
 

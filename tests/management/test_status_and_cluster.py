@@ -110,30 +110,36 @@ class TestOrchestratorStatus:
         clock.advance(minutes=1, seconds=0.5)
         manage("pause_reports", "--all", "--reason", "legal hold")
 
-        refused = manage("resume_reports", "--all", "--paused-at", seen)
+        refused = manage("resume_reports", "--reason", "tests", "--all", "--paused-at", seen)
         assert refused.status == 1
         assert refused.err.startswith(
             "There is no pause of all reports of 2026-07-01 14:00:00 CEST. Nothing was changed."
         )
         assert manage("orchestrator_status", "--format", "json").json["pauses"][0]["reason"] == "legal hold"
-        assert manage("resume_reports", "1", "--paused-at", seen).status == 2
-        assert manage("resume_reports", "--all", "--paused-at", "2026-07-01 14:01:00").status == 0
+        assert manage("resume_reports", "--reason", "tests", "1", "--paused-at", seen).status == 2
+        assert manage("resume_reports", "--reason", "tests", "--all", "--paused-at", "2026-07-01 14:01:00").status == 0
         assert manage("orchestrator_status", "--format", "json").json["pauses"] == []
 
     def test_resuming_all_shows_how_many_resume_and_how_many_stay_paused(self) -> None:
         manage("discover_reports")
         active = list(ReportSchedule.objects.filter(state="active").values_list("report_key", flat=True))
-        manage("pause_reports", active[0])
+        manage("pause_reports", "--reason", "tests", active[0])
         together = f"{len(active) - 1} active reports."
         alone = "1 report stays paused individually. Resume by ID."
 
-        assert manage("resume_reports", "--all").out.strip() == (
+        assert manage("resume_reports", "--reason", "tests", "--all").out.strip() == (
             f"There was no pause of all reports. Nothing changed. {alone}"
         )
-        assert together in manage("pause_reports", "--all").out
-        assert manage("resume_reports", "--all").out.strip() == f"Scheduling resumed for {together} {alone}"
-        assert manage("resume_reports", active[0]).status == 0
-        assert manage("resume_reports", "--all").out.strip() == "There was no pause of all reports. Nothing changed."
+        assert together in manage("pause_reports", "--reason", "tests", "--all").out
+        assert (
+            manage("resume_reports", "--reason", "tests", "--all").out.strip()
+            == f"Scheduling resumed for {together} {alone}"
+        )
+        assert manage("resume_reports", "--reason", "tests", active[0]).status == 0
+        assert (
+            manage("resume_reports", "--reason", "tests", "--all").out.strip()
+            == "There was no pause of all reports. Nothing changed."
+        )
 
     @pytest.mark.parametrize("use_tz", [True, False])
     def test_times_for_people_are_in_the_projects_zone(self, settings: DjangoSettings, use_tz: bool) -> None:
@@ -180,7 +186,7 @@ class TestInterventions:
         manage("run_report", id_of("Earthquake Istanbul"), id_of(WINDSTORM), "--now")
         failed = ReportRun.objects.get(status=Status.FAILED)
         done = ReportRun.objects.get(status=Status.SUCCEEDED)
-        answer = manage("retry_run", done.pk, failed.pk, 4711, "--format", "json")
+        answer = manage("retry_run", "--reason", "tests", done.pk, failed.pk, 4711, "--format", "json")
         assert answer.status == 1
         retried, *refused = answer.json
         assert (retried["run_id"], retried["status"]) == (failed.pk, "queued")
@@ -193,11 +199,11 @@ class TestInterventions:
     def test_a_queued_run_is_canceled_and_never_done(self, fireant: FireantSandbox) -> None:
         manage("run_report", id_of(WINDSTORM))
         run = ReportRun.objects.get()
-        answer = manage("cancel_run", run.pk)
+        answer = manage("cancel_run", "--reason", "tests", run.pk)
         assert (answer.status, answer.out) == (0, f"{run}: canceled\n")
         a_worker_works()(0)
         assert fireant.jobs == ()
-        again = manage("cancel_run", run.pk)
+        again = manage("cancel_run", "--reason", "tests", run.pk)
         assert (again.status, again.out) == (1, "")
         assert again.err
 
@@ -304,7 +310,7 @@ def test_schedules_synced_from_now_drop_the_undecided_times(clock: FakeClock) ->
 
 def test_a_pause_ended_from_now_drops_its_times(clock: FakeClock) -> None:
     manage("discover_reports")
-    manage("pause_reports", "--all")
+    manage("pause_reports", "--reason", "tests", "--all")
     clock.advance(minutes=30)
-    assert manage("resume_reports", "--all", "--from-now").status == 0
+    assert manage("resume_reports", "--reason", "tests", "--all", "--from-now").status == 0
     assert manage("run_due_reports").out == "0 runs created, 0 times skipped.\n"

@@ -61,7 +61,7 @@ def test_in_shadow_nothing_is_submitted_or_written_to_the_project(shadow: FakeCl
 def test_the_doctor_and_the_status_name_reports_in_shadow(shadow: FakeClock) -> None:
     reports = manage("orchestrator_status", "--format", "json").json["in_shadow"]
     assert ["in shadow", str(reports)] in [cells(line) for line in manage("orchestrator_status").out.splitlines()]
-    manage("switch_reports", "live", "--all")
+    manage("switch_reports", "--reason", "tests", "live", "--all")
     shadow.advance(minutes=1)
     assert manage("orchestrator_status", "--format", "json").json["in_shadow"] == 0
 
@@ -73,7 +73,7 @@ def test_the_dashboard_counts_reports_in_shadow_and_leads_to_them(shadow: FakeCl
     assert "reportschedule/?condition=shadow" in page
     listed = admin_client.get("/admin/report_orchestrator/reportschedule/", {"condition": "shadow"})
     assert listed.context["cl"].result_count == count
-    manage("switch_reports", "live", "--all")
+    manage("switch_reports", "--reason", "tests", "live", "--all")
     shadow.advance(minutes=1)
     assert "in shadow:" not in admin_client.get("/admin/report_orchestrator/").content.decode()
 
@@ -162,27 +162,42 @@ def test_a_project_without_jobs_gets_the_name_of_the_setting(shadow: FakeClock, 
 
 
 def test_a_switch_runs_the_times_since_the_other_system_stopped(shadow: FakeClock, fireant: FireantSandbox) -> None:
-    answer = manage("switch_reports", "live", id_of(WINDSTORM), "--at", "2026-07-01T12:00:30+00:00")
+    answer = manage(
+        "switch_reports", "--reason", "tests", "live", id_of(WINDSTORM), "--at", "2026-07-01T12:00:30+00:00"
+    )
     assert (answer.status, answer.err) == (0, "")
     lines = answer.out.splitlines()
     assert lines[0].startswith("1 report: times after 2026-07-01 ")
     assert lines[0].endswith(" run here.")
     assert lines[1].endswith(" of passed times start now.")
     assert lines[2] == "SHADOW is still set, so new reports begin in shadow. Remove it once all reports are live."
-    again = manage("switch_reports", "live", id_of(WINDSTORM), "--at", "2026-07-01T12:00:30+00:00")
+    again = manage("switch_reports", "--reason", "tests", "live", id_of(WINDSTORM), "--at", "2026-07-01T12:00:30+00:00")
     assert again.out == "Already live. Nothing changed.\n"
     queued = ReportRun.objects.filter(status="queued", report_name=WINDSTORM)
     assert queued.earliest("scheduled_for").scheduled_for == datetime(2026, 7, 1, 12, 1, tzinfo=UTC)
 
 
 def test_the_way_back_is_one_command_too(shadow: FakeClock) -> None:
-    manage("switch_reports", "live", "--all")
-    answer = manage("switch_reports", "shadow", "--all", "--at", "2026-07-01T12:30:00+00:00", "--format", "json")
+    manage("switch_reports", "--reason", "tests", "live", "--all")
+    answer = manage(
+        "switch_reports",
+        "--reason",
+        "tests",
+        "shadow",
+        "--all",
+        "--at",
+        "2026-07-01T12:30:00+00:00",
+        "--format",
+        "json",
+    )
     assert (answer.status, answer.json["mode"], answer.json["run_ids"]) == (0, "shadow", [])
     assert id_of(WINDSTORM) in map(int, answer.json["switched"])
-    assert manage("switch_reports", "shadow", "--all", "--at", "2026-07-01T12:00:00+00:00").status == 1
+    assert (
+        manage("switch_reports", "--reason", "tests", "shadow", "--all", "--at", "2026-07-01T12:00:00+00:00").status
+        == 1
+    )
 
 
 @pytest.mark.parametrize("arguments", [("live",), ("live", "1", "--all")])
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
-    assert manage("switch_reports", *arguments).status == 2
+    assert manage("switch_reports", "--reason", "tests", *arguments).status == 2

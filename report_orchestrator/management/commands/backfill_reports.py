@@ -33,7 +33,8 @@ class Command(OrchestratorCommand):
     )
     examples = """examples:
   manage.py backfill_reports 42 --from 2026-06-01 --to 2026-06-30 --dry-run
-  manage.py backfill_reports 42 43 --from 2026-06-01 --to 2026-06-30 --reverse --limit-in-flight 4
+  manage.py backfill_reports 42 43 --from 2026-06-01 --to 2026-06-30 --reverse --limit-in-flight 4 \
+    --reason "the June data was corrected"
 
 exit status: 0 success, 1 a run failed, 2 wrong usage"""
 
@@ -46,7 +47,7 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
         parser.add_argument(
             "--limit-in-flight", type=int, default=5, metavar="N", help="runs in progress at once (default 5)"
         )
-        parser.add_argument("--reason", default="", help="recorded with the runs")
+        self.add_reason(parser, required=False)
         super().add_arguments(parser)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
@@ -54,6 +55,8 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
             self.usage_error("--from must not be after --to.")
         if options["limit_in_flight"] < 1:
             self.usage_error("--limit-in-flight must be 1 or more.")
+        if not options["dry_run"] and not options["reason"]:
+            self.usage_error("Give a --reason. It is recorded with your name.")
         days = Days(since=options["since"], until=options["until"], now=runtime.clock())
         schedules = find_schedules(options["report_ids"], runtime)
         planned = plan_backfill(schedules, days, reverse=options["reverse"])

@@ -25,7 +25,8 @@ class Command(OrchestratorCommand):
     examples = """examples:
   manage.py discover_reports --dry-run           show what would change, without changing it
   manage.py discover_reports --format json       the same for a program
-  manage.py discover_reports --accept-removals   when many reports were really deleted
+  manage.py discover_reports --accept-removals --reason "the old treaty year is closed"
+                                                 when many reports were really deleted
 
 exit status: 0 success, 1 removals are on hold (or failure), 2 wrong usage"""
 
@@ -37,9 +38,11 @@ exit status: 0 success, 1 removals are on hold (or failure), 2 wrong usage"""
             action="store_true",
             help="remove missing reports even if they are more than a fifth of all",
         )
-        parser.add_argument("--reason", default="", help="recorded with the accepted removals")
+        self.add_reason(parser, required=False)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
+        if options["accept_removals"] and not options["reason"]:
+            self.usage_error("--accept-removals needs a --reason. It is recorded with your name.")
         acceptance = Acceptance(actor=command_line_user(), reason=options["reason"])
         discovery = discover(
             runtime=runtime, dry_run=options["dry_run"], accepted=acceptance if options["accept_removals"] else None

@@ -16,11 +16,13 @@ from report_orchestrator.services.scheduling.pausing import ScheduledCounts, res
 class Command(PauseCommand):
     help = "Resumes the scheduling of reports. MISSED_RUNS selects which of the missed times run."
     examples = """examples:
-  manage.py resume_reports 42 43
-  manage.py resume_reports --all                 end the pause of all; reports paused individually stay paused
-  manage.py resume_reports --all --from-now      the same, and the times of the pause are dropped
-  manage.py resume_reports --all --paused-at "2026-07-01 14:07:00"
-                                                 the same, unless all were paused anew since that time
+  manage.py resume_reports 42 43 --reason "the data is loaded"
+  manage.py resume_reports --all --reason "maintenance is over"
+        end the pause of all; reports paused individually stay paused
+  manage.py resume_reports --all --from-now --reason "another system has run the missed times"
+        the same, and the times of the pause are dropped
+  manage.py resume_reports --all --paused-at "2026-07-01 14:07:00" --reason "maintenance is over"
+        the same, unless all were paused anew since that time
 
 exit status: 0 success, 1 a report does not exist, or --paused-at is not the time of the pause, 2 wrong usage"""
     change_reports = staticmethod(resume)

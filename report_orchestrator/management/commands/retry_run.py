@@ -11,7 +11,7 @@ class Command(RunCommand):
         "same reference."
     )
     examples = """examples:
-  manage.py retry_run 812
+  manage.py retry_run 812 --reason "the group was corrected"
   manage.py retry_run 812 813 --reason "Fireant was restarted"
 
 exit status: 0 success, 1 a run could not be retried, 2 wrong usage"""

@@ -42,7 +42,7 @@ exit status: 0 success, 1 a run failed or a report was refused, 2 wrong usage"""
             metavar="YYYY-MM-DD",
             help="the run's date (default: today, in the report's zone)",
         )
-        parser.add_argument("--reason", default="", help="recorded with the run")
+        self.add_reason(parser, required=False)
         super().add_arguments(parser)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:

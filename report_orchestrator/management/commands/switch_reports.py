@@ -18,10 +18,12 @@ class Command(OrchestratorCommand):
         "needed."
     )
     examples = """examples:
-  manage.py switch_reports live 42                             one report; its times from now on run here
-  manage.py switch_reports live --all --at "2026-07-01 14:30"  the other system was stopped at 14:30: later times run here,
-                                                               also those that have passed since
-  manage.py switch_reports shadow --all --at "2026-07-01 15:00"  the way back: start the other system from 15:00 on
+  manage.py switch_reports live 42 --reason "compared for a week"
+        one report; its times from now on run here
+  manage.py switch_reports live --all --at "2026-07-01 14:30" --reason "the other system was stopped at 14:30"
+        later times run here, also those that have passed since
+  manage.py switch_reports shadow --all --at "2026-07-01 15:00" --reason "the way back"
+        start the other system from 15:00 on
 
 exit status: 0 success, 1 a report does not exist, or the time is not possible, 2 wrong usage"""
 
@@ -35,7 +37,7 @@ exit status: 0 success, 1 a report does not exist, or the time is not possible, 
             metavar="TIME",
             help="time of the switch, in the project's TIME_ZONE unless it has an offset; default: now",
         )
-        parser.add_argument("--reason", default="", help="recorded with the change")
+        self.add_reason(parser)
         super().add_arguments(parser)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:

@@ -140,7 +140,7 @@ class TestDiscovery:
     ) -> None:
         runtime_of(report)
         dates = ["--from", "2026-07-01", "--to", "2026-07-01"] if command == "backfill_reports" else []
-        assert HUGE in failing_output_of(command, HUGE, *dates)
+        assert HUGE in failing_output_of(command, HUGE, *dates, "--reason", "tests")
 
 
 def failing_output_of(command: str, *args: str) -> str:
