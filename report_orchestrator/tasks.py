@@ -130,7 +130,7 @@ def decide_window() -> int:
     refresh_changed_at_tick(runtime=runtime)
     created = _open_due_runs(runtime, "decide_window")
     # Without time zones the queue's own next time would skip a repeated hour.
-    line = window_schedule(runtime.settings, runtime.clock())
+    line = window_schedule(runtime.read_settings(), runtime.clock())
     runtime.queue.move_schedule(line.name, line.next_run_at)
     return created.runs
 

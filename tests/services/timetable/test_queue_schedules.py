@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError
 from pytest_django import Settings as DjangoSettings
 
+from report_orchestrator import tasks
 from report_orchestrator.conf import get_settings
 from report_orchestrator.models import ReportChange, ReportSchedule, SharedState, StateName
 from report_orchestrator.models.changes import ChangeKind
@@ -227,6 +228,19 @@ def test_a_tick_that_began_before_a_switch_does_not_undo_it(two_reports: FakePor
     assert two_reports.queue.lines.keys() == ALWAYS | {row_name("1"), row_name("2")}
     expected = "5 * * * *" if change == "an edit" else "0 * * * *"
     assert two_reports.queue.lines[row_name("1")].cron == expected
+
+
+def test_a_window_that_began_before_a_switch_of_its_cron_does_not_undo_it(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daily = SettingsFactory.make(SCHEDULING_APPROACH="schedule", SCHEDULE_CRON_EXPRESSION="0 6 * * *")
+    sync_schedules(runtime=make_runtime(two_reports.ports, daily))
+    running = Runtime.of(two_reports.ports, daily, effective_settings)
+    monkeypatch.setattr(tasks, "get_runtime", lambda: running)
+    assert running.settings.schedule_cron_expression == "0 6 * * *"
+    sync_schedules(runtime=make_runtime(two_reports.ports, SCHEDULE))
+    tasks.decide_window()
+    assert two_reports.queue.lines["report orchestrator: schedule"].next_run_at == START + timedelta(minutes=5)
 
 
 def test_of_two_clusters_that_start_at_once_the_last_one_determines_the_lines(
