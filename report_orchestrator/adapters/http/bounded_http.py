@@ -10,6 +10,7 @@ import io
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, cast
@@ -18,7 +19,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError
 
+from report_orchestrator.adapters.background_thread import run_in_thread
 from report_orchestrator.ports import no_heartbeat
 
 SENT_AT_ONCE = 64 * 1024
@@ -198,6 +201,25 @@ class _Watched:
         """True if the last exchange ended cleanly."""
         return self._response is not None and self._response.is_clean
 
+    def _new_conn(self) -> Any:
+        """Connect in a thread: a look-up of names, or many addresses that do not answer, may take longer than the watch."""
+        watch = _current.get()
+        if watch is None:
+            return super()._new_conn()  # type: ignore[misc]
+        connecting = run_in_thread(super()._new_conn, "connect")  # type: ignore[misc]
+        try:
+            while wait([connecting], min(watch.allow(), watch.longest_read)).not_done:
+                watch.beat()
+        except TimeoutError:
+            connecting.add_done_callback(_close_unused)
+        except BaseException:
+            connecting.add_done_callback(_close_unused)
+            raise
+        else:
+            return connecting.result()
+        # Outside of the block, so that no cause describes it.
+        raise ConnectTimeoutError(self, "no address accepted a connection in time")
+
     def getresponse(self) -> Any:
         response = super().getresponse()  # type: ignore[misc]
         self._response = response._original_response  # noqa: SLF001 - the standard library's response
@@ -235,6 +257,11 @@ class _Watched:
         connection = getattr(self, "sock", None)
         if connection is not None:
             connection.settimeout(seconds)
+
+
+def _close_unused(connecting: Future[Any]) -> None:
+    if connecting.exception() is None:
+        connecting.result().close()
 
 
 class _WatchedHTTPConnection(_Watched, HTTPConnection):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from report_orchestrator.adapters.fireant.client import FireantClient
 from report_orchestrator.adapters.http import bounded_http
-from report_orchestrator.exceptions import LeaseLostError
-from tests.support.fireant_calls import SHORT, client_of, download, failure, trusted
+from report_orchestrator.exceptions import LeaseLostError, SubmissionUnknownError
+from tests.support.fireant_calls import CALLS, SHORT, client_of, download, failure, trusted
 from tests.support.raw_server import Connection, answer, raw_server
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -133,3 +135,43 @@ def test_a_slow_download_is_complete(tls: ssl.SSLContext | None) -> None:
 def download_with_heartbeat(client: FireantClient) -> bytes:
     with client.results("7", lambda: None) as pieces:
         return b"".join(pieces)
+
+
+@pytest.fixture
+def unanswered(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the URL of a host with twenty addresses, at none of which a connection is accepted."""
+    with contextlib.ExitStack() as held:
+        listening = held.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        address = listening.getsockname()
+        for _filling in range(4):  # the kernel's queue
+            client = held.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 20
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_given, **_options: found)
+        yield f"http://fireant.example:{address[1]}"
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_host_of_many_addresses_is_given_up_in_time(call: str, unanswered: str) -> None:
+    with client_of(unanswered, TIMEOUT_SECONDS=0.5) as client:
+        began = time.monotonic()
+        raised = failure(CALLS[call], client)
+        assert time.monotonic() - began < 5  # each address alone takes half a second
+    assert "did not accept the connection in time" in raised.message
+    assert not isinstance(raised, SubmissionUnknownError)
+
+
+def test_a_download_that_cannot_connect_hears_a_lost_lease(unanswered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_http, "HEARTBEAT_SECONDS", 0.05)
+
+    def lost() -> None:
+        raise LeaseLostError
+
+    with client_of(unanswered, TIMEOUT_SECONDS=30) as client:
+        began = time.monotonic()
+        with pytest.raises(LeaseLostError), client.results("7", lost) as pieces:
+            list(pieces)
+        assert time.monotonic() - began < 10
