@@ -88,6 +88,7 @@ class TestEveryCommand:
             ),
             (("shadow_report", "--days", "0"), "argument --days: '0' is not a number of days between 0 and 366"),
             (("discover_reports", "--format", "xml"), "argument --format: invalid choice: 'xml'"),
+            (("discover_reports", "--seen", "xyz"), "argument --seen: 'xyz' is not a digest"),
             (("pause_reports", "1", "--reason", " "), "argument --reason: it must not be empty"),
         ],
         ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
@@ -195,7 +196,15 @@ class TestDiscoverReports:
         answer = manage("discover_reports", "--format", "json")
         assert (answer.status, answer.err) == (0, "")
         found = answer.json
-        assert list(found) == ["examined", "states", "changes", "quarantined", "held_removals", "dry_run"]
+        assert list(found) == [
+            "examined",
+            "states",
+            "changes",
+            "quarantined",
+            "held_removals",
+            "held_digest",
+            "dry_run",
+        ]
         assert found["examined"] == 40
         assert found["states"] == {"active": 31, "disabled": 1, "quarantined": 6, "unscheduled": 2}
         assert (found["held_removals"], found["dry_run"]) == ([], False)
@@ -226,10 +235,20 @@ class TestDiscoverReports:
         as_json = manage("discover_reports", "--format", "json")
         assert as_json.status == 1
         assert len(as_json.json["held_removals"]) == 9
-        accepted = manage("discover_reports", "--accept-removals", "--reason", "tests")
+        seen = as_json.json["held_digest"][:12]
+        assert manage("discover_reports", "--seen", seen).status == 2
+        assert f"--accept-removals --seen {seen} --reason" in held.err
+        last = Report.objects.order_by("pk").first()
+        assert last is not None
+        last.delete()
+        refused = manage("discover_reports", "--accept-removals", "--seen", seen, "--reason", "tests")
+        assert (refused.status, ReportSchedule.objects.filter(state=ScheduleState.REMOVED).count()) == (1, 0)
+        assert "have changed since you confirmed" in refused.err
+        seen = manage("discover_reports", "--format", "json").json["held_digest"]
+        accepted = manage("discover_reports", "--accept-removals", "--seen", seen, "--reason", "tests")
         assert accepted.status == 0
-        assert accepted.out.endswith("9 changes.\n")
-        assert ReportSchedule.objects.filter(state=ScheduleState.REMOVED).count() == 9
+        assert accepted.out.endswith("10 changes.\n")
+        assert ReportSchedule.objects.filter(state=ScheduleState.REMOVED).count() == 10
 
     def test_the_queues_lines_are_brought_in_step(self, settings: DjangoSettings) -> None:
         change(settings, SCHEDULING_APPROACH="pipeline")

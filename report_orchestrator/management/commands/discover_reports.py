@@ -1,10 +1,13 @@
 """`manage.py discover_reports`: read the project's reports and show the changes."""
 
+import argparse
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
 
+from report_orchestrator.domain.printable import quoted
 from report_orchestrator.domain.reports import Json
 from report_orchestrator.management.audit_user import command_line_user
 from report_orchestrator.management.base import OrchestratorCommand, pluralize
@@ -14,6 +17,16 @@ from report_orchestrator.services.discovery.definition import Change
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.discovery.result import Acceptance, Discovery
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
+
+_DIGEST = re.compile(r"[0-9a-f]{12,64}+")
+DIGEST_SHOWN = 12
+"""Digits of the digest of held removals that are shown, and enough to name it."""
+
+
+def parse_digest(text: str) -> str:
+    if _DIGEST.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a digest that discover_reports has shown")
+    return text
 
 
 class Command(OrchestratorCommand):
@@ -38,12 +51,20 @@ exit status: 0 success, 1 removals are on hold (or failure), 2 wrong usage"""
             action="store_true",
             help="remove missing reports even if they are more than a fifth of all",
         )
+        parser.add_argument(
+            "--seen",
+            type=parse_digest,
+            metavar="DIGEST",
+            help="with --accept-removals: only if exactly those reports are missing that were shown with this digest",
+        )
         self.add_reason(parser, required=False)
 
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
         if options["accept_removals"] and not options["reason"]:
             self.usage_error("--accept-removals needs a --reason. It is recorded with your name.")
-        acceptance = Acceptance(actor=command_line_user(), reason=options["reason"])
+        if options["seen"] and not options["accept_removals"]:
+            self.usage_error("--seen needs --accept-removals.")
+        acceptance = Acceptance(actor=command_line_user(), reason=options["reason"], digest=options["seen"] or "")
         discovery = discover(
             runtime=runtime, dry_run=options["dry_run"], accepted=acceptance if options["accept_removals"] else None
         )
@@ -70,8 +91,9 @@ exit status: 0 success, 1 removals are on hold (or failure), 2 wrong usage"""
         if discovery.held_removals:
             self.stderr.write(
                 f"{pluralize(len(discovery.held_removals), 'report')} missing from the project, more than a "
-                "fifth of all. Their removal is on hold. If they were deleted, run discover_reports "
-                "--accept-removals; otherwise check the database router and the report table."
+                "fifth of all. Their removal is on hold. If they were deleted, run discover_reports --accept-removals "
+                f"--seen {discovery.held_digest[:DIGEST_SHOWN]} --reason TEXT; otherwise check the database router and the "
+                "report table."
             )
 
 

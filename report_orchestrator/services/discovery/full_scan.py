@@ -78,7 +78,7 @@ def _discover(scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
         "dry_run": result.dry_run,
     }
     if not result.dry_run:
-        held = {"held": result.held_removals[:HELD_SHOWN], "held_digest": _digest(result.held_removals)}
+        held = {"held": result.held_removals[:HELD_SHOWN], "held_digest": result.held_digest}
         SharedState.objects.record(StateName.DISCOVERY, now=runtime.clock(), detail=summary | held)
         forget_failure(UpkeepTask.DISCOVERY)
     emit_schedule_event("reports_discovered", **summary)
@@ -99,9 +99,9 @@ def _remove_missing(scanned_keys: set[str], scan: Scan, accepted: Acceptance | N
     reports = [describe_report(key, name) for key, name in gone.items()]
     known = len(scanned_keys) + len(gone)
     is_guarded = len(gone) >= GUARDED_FROM and len(gone) > known * GUARDED_SHARE
-    is_accepted = accepted is not None and accepted.digest in {"", _digest(reports)}
+    is_accepted = accepted is not None and _digest(reports).startswith(accepted.digest)
     if gone and not is_accepted and (is_guarded or accepted):
-        scan.result.held_removals = reports
+        scan.result.held_removals, scan.result.held_digest = reports, _digest(reports)
         emit_schedule_event("removals_held", held=len(gone), known=known)
         return []
     return _retire_missing(list(gone), scan, accepted)

@@ -9,7 +9,9 @@ from report_orchestrator.services.discovery.definition import Change, Definition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A person's confirmation of held removals. With a `digest` it covers exactly the list that the person saw."""
+    """A person's confirmation of held removals. With a `digest`, or the beginning of one, it covers
+    exactly the list that the person saw.
+    """
 
     actor: str
     reason: str = ""
@@ -25,13 +27,16 @@ class Quarantined:
 
 @dataclass(slots=True, kw_only=True)
 class Discovery:
-    """`held_removals` names reports that are gone from the host but stay until a person accepts their removal."""
+    """`held_removals` names reports that are gone from the host but stay until a person accepts their removal; `held_digest`
+    is that of the names, empty without any.
+    """
 
     examined: int = 0
     states: dict[str, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     held_removals: list[str] = field(default_factory=list)
+    held_digest: str = ""
     dry_run: bool = False
 
     def count(self, summary: ReportSummary, definition: Definition) -> None:
