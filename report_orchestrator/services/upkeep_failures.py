@@ -67,4 +67,6 @@ def record_failure(task: UpkeepTask, error: Exception, *, clock: Callable[[], da
 
 
 def forget_failure(task: UpkeepTask) -> None:
-    SharedState.objects.filter(name=FAILURE_PREFIX + task).delete()
+    recorded = SharedState.objects.filter(name=FAILURE_PREFIX + task)
+    if recorded.exists():  # seldom: a tick that finds nothing to do writes nothing
+        recorded.delete()
