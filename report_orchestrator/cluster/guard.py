@@ -23,6 +23,7 @@ from report_orchestrator.brokers import leave_ticks_to_cluster
 from report_orchestrator.cluster.channels import Channel, Flag, ResultChannel, TaskChannel, Timer, shared_number
 from report_orchestrator.cluster.children import Child, await_any
 from report_orchestrator.cluster.restart_backoff import RestartBackoff
+from report_orchestrator.cluster.scheduler_broker import SchedulerBroker
 from report_orchestrator.cluster.ticker import LONGEST_ROUND, record_end, ticker
 from report_orchestrator.models.connections import close_connections
 from report_orchestrator.services.running.db_retry import with_db_retry
@@ -122,7 +123,7 @@ class Guard(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
             self.replace_dead()
             self.count_workers()
             if Conf.SCHEDULER and time.monotonic() >= schedule_at:
-                scheduler(broker=self.broker)
+                scheduler(broker=SchedulerBroker(self.broker))
                 close_connections()  # it logs its errors, and would stay with a server that has become read-only
                 schedule_at = time.monotonic() + SCHEDULER_INTERVAL
             Stat(self).save()
