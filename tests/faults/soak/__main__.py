@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -36,11 +37,16 @@ def main() -> int:
 
 
 def soak_on(name: str, seed: int, seconds: float) -> int:
-    console.print(f"{name}, seed {seed}, {seconds:.0f} s")
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder, SETUPS[name](Path(folder)) as setup:
+    """Run the soak on one setup; keep its folder, with logs and databases, if it fails."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    console.print(f"{name}, seed {seed}, {seconds:.0f} s, in {folder}")
+    with SETUPS[name](folder) as setup:
         prepare(setup.direct)
         with setup.direct.fireant("--seconds-queued", "0.2", "--seconds-running", "1", "--quiet"):
-            return soak(setup, random.Random(seed), seconds)
+            status = soak(setup, random.Random(seed), seconds)
+    if not status:
+        shutil.rmtree(folder)
+    return status
 
 
 def prepare(environment: Environment) -> None:

@@ -74,7 +74,7 @@ def stop_for_a_while(stage: Stage) -> int:
 
 
 def end_in_order(stage: Stage) -> int:
-    """Send the main process a signal to end: it has to within its grace."""
+    """Send the main process a signal to end: it has to within its grace and a margin."""
     number = stage.chance.choice(SIGNALS)
     process = stage.cluster.process
     if process.poll() is not None:

@@ -23,6 +23,7 @@ SETTINGS = {
     "LEASE_SECONDS": "5",
     "TIMEOUT_SECONDS": "1",
     "MAX_RETRIES": "20",
+    "SHUTDOWN_GRACE_SECONDS": "5",
     # So that bad answers meet runs, which wait while Fireant is considered down.
     "FIREANT_CIRCUIT_FAILURES": "20",
     "FIREANT_PROBE_SECONDS": "2",
