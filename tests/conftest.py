@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.database_servers import connected
 from tests.support.services import MARIADB, POSTGRES, REDIS, REDIS_DB, missing
 from tests.support.settings_factory import SettingsFactory
+from tests.support.signals import take_ignored_signals
 
 if TYPE_CHECKING:
     from report_orchestrator.models import ReportRun
@@ -96,12 +96,7 @@ def new_run(fakes: FakePorts, db: None) -> Callable[[], ReportRun]:
 
 
 def pytest_configure() -> None:
-    """Take the signals that a background shell ignores: the tests' own processes would inherit that."""
-    for number in (signal.SIGHUP, signal.SIGQUIT):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    take_ignored_signals()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ from tests.faults.soak.cluster import Supervised
 from tests.faults.soak.faults import Stage, faults_of, withdraw
 from tests.faults.soak.setups import SETUPS, Setup
 from tests.faults.soak.verdict import judge, settled
+from tests.support.signals import take_ignored_signals
 
 console = Console(highlight=False)
 FAULTS_A_TURN = 3
@@ -32,6 +33,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--on", nargs="+", choices=SETUPS, default=list(SETUPS), metavar="SETUP")
     options = parser.parse_args()
+    take_ignored_signals()
     seconds = options.minutes * 60 / len(options.on)
     return max([soak_on(name, options.seed, seconds) for name in options.on])
 
