@@ -22,8 +22,8 @@ from tests.faults.soak.verdict import judge, settled
 from tests.support.signals import take_ignored_signals
 
 console = Console(highlight=False)
-FAULTS_A_TURN = 3
-PAUSES = (0.2, 1.5)  # seconds between two faults
+FAULTS_A_TURN = 5
+PAUSES = (0.2, 1.0)  # seconds between two faults
 
 
 def main() -> int:

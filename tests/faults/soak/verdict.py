@@ -17,8 +17,8 @@ RUNS = (
     " reference=r.client_reference, error=r.error) for r in ReportRun.objects.all()]"
 )
 ENDS = {"succeeded", "failed"}
-EXCUSED = {"set_aside", "submission_unknown"}
-"""Error codes of runs that may fail here: many workers were lost at them, or their submission's answer was, twice."""
+EXCUSED = {"set_aside", "submission_unknown", "no_job_id"}
+"""Error codes of runs that may fail here: many workers were lost at them, or nobody can know the job of their submission."""
 SETTLING = 400  # seconds for everything to end once the faults have stopped
 
 
