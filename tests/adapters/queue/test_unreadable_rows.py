@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import django_q.brokers
 import pytest
+from django.utils import timezone
 from django_q.models import Schedule
 from django_q.scheduler import scheduler
 
@@ -22,7 +23,7 @@ def scheduler_fails(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 def host_row(**columns: object) -> None:
-    given = {"schedule_type": Schedule.DAILY, "next_run": datetime.now(UTC) - timedelta(days=1)}
+    given = {"schedule_type": Schedule.DAILY, "next_run": timezone.now() - timedelta(days=1)}
     row = Schedule.objects.create(name="nightly\x1b[2J", func="math.floor", **given)
     Schedule.objects.filter(pk=row.pk).update(**columns)
 
