@@ -12,7 +12,7 @@ LONGEST = 160
 SHORTENED = 120
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
-"""Devices of Windows, with or without an extension: a share or a lake that is synchronized there cannot hold such names."""
+"""Windows device names, with or without an extension: a share or a lake that is synchronized there cannot hold them."""
 
 
 def result_path(*, report_key: str, run_date: date, reference: UUID | str) -> str:

@@ -70,7 +70,7 @@ class SandboxCommand(BaseCommand, Generic[SandboxT]):
     def handle(self, *args: Any, **options: Any) -> None:
         if load_settings()[0].app_env == "prod":
             raise CommandError(
-                f"APP_ENV is 'prod', and the {self.service} sandbox computes and keeps nothing. Start it where APP_ENV is 'dev'."
+                f"The {self.service} sandbox does not start in production: APP_ENV is 'prod'. Start it where APP_ENV is 'dev'."
             )
         self._output_lock = threading.Lock()
         sandbox = self._create(options)

@@ -19,7 +19,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Return True if the database ended a transaction in favour of another: it will pass at once, and nothing was wrong."""
+    """Return True if the database ended a transaction in favour of another: repeated at once, it can succeed."""
     return _sqlstate(error) in CONFLICTS or _is_mysql(error, MYSQL_CONFLICTS)
 
 

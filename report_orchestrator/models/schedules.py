@@ -41,7 +41,7 @@ class ScheduleQuerySet(models.QuerySet["ReportSchedule"]):
         return self.filter(live_condition(now, unless_switched=unless_switched))
 
     def lock_all(self) -> None:
-        """Lock these rows in the order in which all writers of many rows lock them: in another one, two wait for each other."""
+        """Lock these rows in the order that all bulk writers use, so that two of them never deadlock."""
         list(self.select_for_update().order_by("pk").values_list("pk"))
 
     def present(self) -> Self:

@@ -8,8 +8,8 @@ from django.db import connections, models, router
 def upsert(*rows: models.Model, update: Sequence[str], batch_size: int | None = None) -> None:
     """Insert the rows, or write their fields `update` to those with their primary keys. Locks the rows in either case.
 
-    For many rows it takes a fraction of the time of `bulk_update`, whose statements name each row for each field. Lock rows
-    that exist before they are read, or one that is deleted meanwhile comes back.
+    For many rows it takes a fraction of the time of `bulk_update`, whose statements name each row for each field. Lock existing
+    rows before reading them, or a row that is deleted meanwhile is inserted again.
 
     `get_or_create` could deadlock on MySQL: processes that meet a row which another one is inserting each get a shared lock
     on it, and then wait for each other.

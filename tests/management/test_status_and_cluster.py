@@ -113,7 +113,7 @@ class TestOrchestratorStatus:
         refused = manage("resume_reports", "--reason", "tests", "--all", "--paused-at", seen)
         assert refused.status == 1
         assert refused.err.startswith(
-            "There is no pause of all reports of 2026-07-01 14:00:00 CEST. Nothing was changed."
+            "No pause of all reports that began at 2026-07-01 14:00:00 CEST is in effect. Nothing was changed."
         )
         assert manage("orchestrator_status", "--format", "json").json["pauses"][0]["reason"] == "legal hold"
         assert manage("resume_reports", "--reason", "tests", "1", "--paused-at", seen).status == 2

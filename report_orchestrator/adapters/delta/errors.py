@@ -1,6 +1,6 @@
 """Translate delta-rs's errors, which may quote rows, tokens and services' responses.
 
-Few of them have a type of their own, so that they are told apart by their texts, which are those of deltalake 1.1 to 1.6.
+Few have a type of their own, so they are told apart by their texts in deltalake 1.1 to 1.6.
 """
 
 import re
@@ -31,7 +31,7 @@ _DENIED_BY_LAKE = re.compile(r"\bServer returned non-2xx status code:? 403 Forbi
 """A 401 is transient: each attempt uses a new token."""
 _SIGNING_IN = "Error performing token request"
 _DISTRUSTED = "invalid peer certificate"
-"""deltalake 1.1 leaves it out."""
+"""deltalake 1.1 omits this text."""
 _DECORATION = re.compile(r"\x1b\[[0-9;]*+m|\u21b3")
 """Colours and the signs of a tree in delta-rs's messages."""
 _PREVIEW = re.compile(r"(?:Preview of invalid data|\+-{2}).*+", re.DOTALL | re.IGNORECASE)
@@ -99,7 +99,9 @@ def _translated(error: Exception, address: str) -> Exception:
     if _BROKEN_RULE.search(text):
         return UnfitError("a row breaks a rule of the table, such as a constraint or a column that must not be empty")
     if _UNFIT_TYPE.search(text):
-        return UnfitError("the type of a column of the table, such as one of the run's, does not take the value")
+        return UnfitError(
+            "a column of the table, possibly one of the run's columns, has a type that cannot hold the value"
+        )
     return _permanent_error(error, text, address) or _temporary_error(error, address)
 
 

@@ -82,15 +82,15 @@ def batches(chunks: Iterable[bytes], shape: Shape, constants: Mapping[str, pa.Sc
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def within(shape: Shape, known: pa.Schema, taken: Iterable[str]) -> Shape:
-    """Return the shape with all columns of a table that takes no new ones. `taken` are the run's columns.
+def with_all_columns(shape: Shape, known: pa.Schema, taken: Iterable[str]) -> Shape:
+    """Return the shape with all columns of a table that accepts no new ones. `taken` are the run's columns.
 
     Raises:
         UnfitError: the shape or the run has another column.
     """
     names = [*(field.name for field in shape.fields), *taken]
     if new := [name for name in names if name not in known.names]:
-        raise UnfitError(f"the column '{new[0][:100]}' is new, and column mapping of the table takes no new ones")
+        raise UnfitError(f"the column '{new[0][:100]}' is new, and a table with column mapping accepts no new ones")
     missing = (field for field in known if field.name not in names)
     return replace(shape, fields=(*shape.fields, *missing))
 
@@ -270,7 +270,7 @@ class _Top:
         self._is_next = False
 
     def see(self, step: bytes) -> None:
-        if text := self._text.see(step):  # nothing would be the end of the document
+        if text := self._text.see(step):  # empty input would end the document
             self._parser.send(text)
         for event, value in self._events:
             if self._is_next and event != "start_array":

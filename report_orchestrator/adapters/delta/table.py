@@ -26,7 +26,7 @@ from report_orchestrator.adapters.delta.errors import (
     translated_errors,
     without_panic,
 )
-from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of, within
+from report_orchestrator.adapters.delta.rows import UnfitError, batches, schema_of, shape_of, with_all_columns
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.exceptions import ConfigurationError, TransientError
 from report_orchestrator.ports import AppendResult
@@ -123,7 +123,7 @@ class DeltaResults:
         if not shape.rows:
             return AppendResult(location=self._address, rows=0)
         if _is_mapped(table):
-            shape = within(shape, _schema(table), constants)
+            shape = with_all_columns(shape, _schema(table), constants)
         if self._fingerprint() != opened_with:
             table = self._open(heartbeat)  # with the new token, which lasts for the commit
         table = table or self._create(schema_of(shape, constants), heartbeat)
@@ -160,7 +160,7 @@ class DeltaResults:
         self._write_checkpoint(table, heartbeat)
 
     def _write_checkpoint(self, table: DeltaTable, heartbeat: Callable[[], None]) -> None:
-        """Write the checkpoint that delta-rs would write later: it has an interval of 100 for tables that name none."""
+        """Write the checkpoint that delta-rs would write later: its default interval is 100 commits."""
         is_due = (table.version() + 1) % CHECKPOINT_INTERVAL == 0
         if is_due and CHECKPOINT_SETTING not in table.metadata().configuration:
             with suppress(TransientError, ConfigurationError, UnfitError):  # the rows are committed
@@ -179,7 +179,7 @@ class DeltaResults:
             return None
 
     def _fingerprint(self) -> int:
-        """Stand for the options, whose token no traceback with local variables may show."""
+        """Return a hash of the options: no traceback with local variables may show their token."""
         return hash(frozenset(self._options().items()))
 
     def _call(self, work: Callable[[], _T], heartbeat: Callable[[], None]) -> _T:

@@ -84,7 +84,7 @@ class FireantClient:
         )
 
     def _shows_secret(self, job_id: str) -> bool:
-        """Ignore short secrets: an id contains them by chance, and its job would be lost."""
+        """Return True if the id contains a secret. A short one may occur by chance, so it is ignored: the job would be lost."""
         distinct = tuple(secret for secret in self._settings.secrets if len(secret) >= SHORTEST_ENCODED)
         return masked(job_id, distinct) != job_id
 

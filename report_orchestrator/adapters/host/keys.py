@@ -40,7 +40,7 @@ class Keys:
         return [value for text in texts if (value := self.value(text)) is not None]
 
     def problem(self, key: object) -> str:
-        """Return the reason why this key cannot be found again by its text, or names no folder; an empty text if it can."""
+        """Return the reason why this key is unusable, or an empty text: it is empty, or cannot be found again by its text."""
         if key == "":
             return "The key is empty, so the report's results would have no folder. Give the report another key."
         if self.value(str(key)) == key:

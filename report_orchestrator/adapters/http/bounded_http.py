@@ -30,8 +30,8 @@ LONGEST_WITHOUT_CONTENT = 4 * 1024 * 1024
 """Bytes received in a row, such as trailers or empty compressed members, of which none became content."""
 LONGEST_IDLE = 3.0
 """Seconds after which a pooled connection is not used again: a balancer may have dropped it without closing it."""
-AT_ONCE = 0.001
-"""Seconds of the shortest time-out: none at all would not be one."""
+SHORTEST_TIMEOUT = 0.001
+"""Seconds; a timeout of zero would make the socket non-blocking."""
 HEARTBEAT_SECONDS = 1.0
 """Seconds between two calls of a watch's `heartbeat`."""
 
@@ -140,7 +140,7 @@ class _WatchedReader(io.RawIOBase):
         """Receive bytes, with heartbeats meanwhile. The standard library's reader reads no more after a time-out."""
         while True:
             left = until - time.monotonic()
-            self._connection.settimeout(max(min(left, self._watch.longest_read), AT_ONCE))
+            self._connection.settimeout(max(min(left, self._watch.longest_read), SHORTEST_TIMEOUT))
             try:
                 return cast("int", self._connection.recv_into(buffer))
             except TimeoutError:

@@ -12,7 +12,7 @@ TEMPORARY = Path("_report_orchestrator") / "tmp"
 RESERVED = frozenset({TEMPORARY.parts[0], "tables"})
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 """Results hold exposures: other users of the machine may not read them. A stricter umask stays in force."""
-CLOSED = 0o777 & ~FOLDER_MODE
+PRIVATE_UMASK = 0o777 & ~FOLDER_MODE
 """The umask of these modes."""
 
 
@@ -59,7 +59,7 @@ def open_private(path: str, flags: int) -> int:
 
 
 class _PrivateUmask:
-    """Counts the users of a stricter umask, which is the whole process's: the last one restores the former."""
+    """A stricter umask of the whole process, shared by its threads: the last one to leave restores the former umask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class _PrivateUmask:
         with self._lock:
             if not self._users:
                 self._before = os.umask(0o077)  # it can only be read by setting one
-                os.umask(self._before | CLOSED)
+                os.umask(self._before | PRIVATE_UMASK)
             self._users += 1
 
     def __exit__(self, *_error: object) -> None:

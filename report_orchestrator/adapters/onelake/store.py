@@ -49,7 +49,7 @@ class OneLakeStore:
         """
         with translated_errors(self._settings):
             final = self._address.final(path)
-            info = _kept(partial(self._files.info, final), observer)
+            info = _await_response(partial(self._files.info, final), observer)
             if info is None:
                 return self._write_new(final, chunks, observer)
             return self._adopted(final, info, observer)
@@ -122,7 +122,7 @@ class OneLakeStore:
         return LakeFiles(self._connection)
 
     def _write_new(self, final: str, chunks: Iterable[bytes], observer: WriteObserver) -> StoredResult:
-        _kept(partial(self._files.make_folder, final.rpartition("/")[0]), observer)
+        _await_response(partial(self._files.make_folder, final.rpartition("/")[0]), observer)
         temporary = self._address.temporary(final)
         try:
             upload = self._uploaded(temporary, chunks, observer)
@@ -136,7 +136,7 @@ class OneLakeStore:
         return self._published(temporary, upload, final, observer)
 
     def _uploaded(self, temporary: str, chunks: Iterable[bytes], observer: WriteObserver) -> Upload:
-        etag = _kept(partial(self._files.create, temporary), observer)
+        etag = _await_response(partial(self._files.create, temporary), observer)
         digest = hashlib.sha256()
         size = append_all(
             _hashed(pieces(chunks), digest.update),
@@ -144,7 +144,7 @@ class OneLakeStore:
             observer.heartbeat,
         )
         observer.heartbeat()
-        info = _kept(partial(self._files.flush, temporary, size, etag), observer)
+        info = _await_response(partial(self._files.flush, temporary, size, etag), observer)
         return Upload(etag=info.etag, size=info.size, sha256=digest.hexdigest())
 
     def _published(self, temporary: str, upload: Upload, final: str, observer: WriteObserver) -> StoredResult:
@@ -173,8 +173,8 @@ class OneLakeStore:
         return StoredResult(location=self._address.url(final), size=info.size, sha256=sha256)
 
 
-def _kept(request: Callable[[], _T], observer: WriteObserver) -> _T:
-    """Return the response of a request that a slow lake may take long to give. It ends before an error of the observer."""
+def _await_response(request: Callable[[], _T], observer: WriteObserver) -> _T:
+    """Send a request in a thread, and return its response. If a heartbeat raises, the request ends before the error is raised."""
     response = run_in_thread(request, "onelake-request")
     try:
         return wait_for(response, observer.heartbeat)

@@ -8,8 +8,8 @@ RUN_ANY_FUNCTION = ("django_q.add_schedule", "django_q.change_schedule")
 
 
 def probe_permissions() -> ProbeResult:
-    """Count active users who have these permissions of Django's own, and are no superusers, who may do anything."""
-    not_checked = ProbeResult(detail="not checked: the users have no permissions of Django's own")
+    """Count the active users who have one of these permissions. Superusers, who may do anything, are not counted."""
+    not_checked = ProbeResult(detail="not checked: the user model does not use Django's permissions")
     if not apps.is_installed("django.contrib.auth"):
         return not_checked
     from django.contrib.auth import get_user_model  # these need the app

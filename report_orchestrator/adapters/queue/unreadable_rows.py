@@ -59,7 +59,7 @@ def _are_keywords(text: str | None) -> bool:
     try:
         keywords = ast.literal_eval(text or "{}")
     except (SyntaxError, ValueError):
-        return True  # such as `a=1`; what Django-Q cannot read of these it ignores
+        return True  # such as `a=1`; Django-Q ignores the parts that it cannot read
     except Exception:  # noqa: BLE001 - any other error stops the scheduler
         return False
     return isinstance(keywords, dict) and isinstance(keywords.get("q_options", {}), dict)

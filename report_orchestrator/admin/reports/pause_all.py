@@ -61,7 +61,7 @@ class PauseAll(WholeAction):
         )
 
     def perform(self, confirmed: ConfirmedRequest) -> tuple[str, Iterable[Model]]:
-        """Pause all reports unless someone else has done it since the question."""
+        """Pause all reports unless someone else has done so since the confirmation page was shown."""
         change = pause_all_if_scheduled(actor=confirmed.actor, reason=confirmed.reason, runtime=confirmed.runtime)
         if change is None:
             raise NotPossibleError("All reports are already paused.", code=RefusalCode.REPORTS_CHANGED)

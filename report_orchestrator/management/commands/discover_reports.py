@@ -20,7 +20,7 @@ from report_orchestrator.services.timetable.queue_sync import sync_schedules
 
 _DIGEST = re.compile(r"[0-9a-f]{12,64}+")
 DIGEST_SHOWN = 12
-"""Digits of the digest of held removals that are shown, and enough to name it."""
+"""Shown digits of the digest of held removals: enough to identify it."""
 
 
 def parse_digest(text: str) -> str:

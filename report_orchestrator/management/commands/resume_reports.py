@@ -55,7 +55,7 @@ exit status: 0 success, 1 a report does not exist, or --paused-at is not the tim
     def refuse_unchanged(self, options: Mapping[str, Any]) -> None:
         if options["paused_at"] is not None:
             raise NotPossibleError(
-                f"There is no pause of all reports of {format_local(options['paused_at'])}. Nothing was changed. "
+                f"No pause of all reports that began at {format_local(options['paused_at'])} is in effect. Nothing was changed. "
                 "orchestrator_status shows the pause in effect.",
                 code=RefusalCode.PAUSED_ANEW,
             )

@@ -88,7 +88,7 @@ def refresh_changed_if_due(*, runtime: Runtime) -> None:
 
 
 def refresh_changed_at_tick(*, runtime: Runtime) -> None:
-    """Call `refresh_changed`; record its failure, which nobody sees, for health."""
+    """Call `refresh_changed`, and record its failure for health: nothing else shows it."""
     with recording_failure(UpkeepTask.EDITS, clock=runtime.clock):
         refresh_changed(runtime=runtime)
 

@@ -28,7 +28,7 @@ class Quarantined:
 @dataclass(slots=True, kw_only=True)
 class Discovery:
     """`held_removals` names reports that are gone from the host but stay until a person accepts their removal; `held_digest`
-    is that of the names, empty without any.
+    is the digest of their names, or empty.
     """
 
     examined: int = 0

@@ -58,7 +58,7 @@ class Circuit:
 
 
 def read_circuit() -> Circuit:
-    """Return the circuit. Six times in a run, so it takes two columns and makes no model instance."""
+    """Return the circuit. Reads two columns without a model instance, as each run calls this six times."""
     columns = SharedState.objects.filter(name=StateName.CIRCUIT).values_list("detail", "due_at")
     return next((Circuit.from_columns(*row) for row in columns), Circuit())
 

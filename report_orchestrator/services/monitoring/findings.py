@@ -134,7 +134,7 @@ def _unless_stalled(finding: Finding, is_stalled: bool) -> Finding:
 
 
 def _upkeep(snapshot: Snapshot) -> Finding:
-    """Report failed tasks. A single failure is well, since the task is tried again soon; it names no report or address."""
+    """Report failed tasks. A single failure is still well, as the task is retried soon. Names no report and no address."""
     failed = snapshot.failed_upkeep
     if not failed:
         return Finding(name="upkeep", well=True, detail="no failures")
@@ -142,7 +142,7 @@ def _upkeep(snapshot: Snapshot) -> Finding:
         f"{row.task}: {row.failures} {'failure' if row.failures == 1 else 'failures'} since {_instant(row.since)} ({row.cause})"
         for row in failed
     ]
-    hint = "It is retried by itself. The dashboard and qcluster's log show the error."
+    hint = "It is retried automatically. The dashboard and qcluster's log show the error."
     return Finding(name="upkeep", well=all(row.failures == 1 for row in failed), detail="; ".join(details), hint=hint)
 
 

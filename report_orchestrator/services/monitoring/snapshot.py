@@ -53,7 +53,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedUpkeep:
-    """A task of upkeep that has failed, `failures` times in a row since `since`, and not succeeded yet.
+    """A task of upkeep whose last `failures` attempts failed, the first of them at `since`.
 
     `cause` is the exception's class or our error code. `message` is its text without secrets.
     """

@@ -66,7 +66,7 @@ def pause_all(*, actor: str, reason: str, runtime: Runtime) -> ReportChange:
         if earlier := SharedState.objects.select_for_update().filter(name=StateName.ALL_PAUSED).first():
             detail["since"] = _beginning(earlier)
         SharedState.objects.record(StateName.ALL_PAUSED, now=now, detail=detail)
-        change = _recorded_pause(actor, reason, now)
+        change = _record_pause(actor, reason, now)
     emit_schedule_event("all_paused", actor=actor, reason=reason)
     return change
 
@@ -79,12 +79,12 @@ def pause_all_if_scheduled(*, actor: str, reason: str, runtime: Runtime) -> Repo
         _pause, is_new = SharedState.objects.get_or_create(name=StateName.ALL_PAUSED, defaults=state)
         if not is_new:
             return None
-        change = _recorded_pause(actor, reason, now)
+        change = _record_pause(actor, reason, now)
     emit_schedule_event("all_paused", actor=actor, reason=reason)
     return change
 
 
-def _recorded_pause(actor: str, reason: str, now: datetime) -> ReportChange:
+def _record_pause(actor: str, reason: str, now: datetime) -> ReportChange:
     change = _change(None, ChangeKind.PAUSED, actor, reason, now)
     change.save()
     return change

@@ -111,7 +111,7 @@ def _is_in_shadow_after(row: ReportSchedule, at: datetime, runtime: Runtime) -> 
 
 
 def _begin(keys: Sequence[str] | None, at: datetime | None, runtime: Runtime) -> Switched:
-    """Decide the times until now by the state that held, if scheduling has started, and return an empty result."""
+    """Decide the times until now by the mode before the switch, if scheduling has started. Return an empty result."""
     if keys is not None:
         find_schedules(keys, runtime)
     if at is not None:

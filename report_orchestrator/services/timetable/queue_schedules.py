@@ -83,7 +83,7 @@ def _scheduled_reports(report_model: str) -> QuerySet[ReportSchedule]:
 
 
 def pipeline_name(pk: int, key: str, name: str) -> str:
-    """Return the name of a report's row, `report 42: Windstorm accumulation #7`: cut to the column, unique by its last word."""
+    """Return the name of a report's row, `report 42: Windstorm accumulation #7`: cut to the column, unique by its number."""
     number = f" #{pk}"
     return f"report {key}: {name}"[: LONGEST_NAME - len(number)] + number
 

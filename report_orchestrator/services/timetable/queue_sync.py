@@ -92,7 +92,7 @@ def _begin(runtime: Runtime) -> tuple[Settings, str]:
 def _end(settings: Settings, token: str) -> None:
     """Mark the table as no longer stale, unless another sync or edit did so meanwhile.
 
-    If that sync was for other settings, the table may have got the rows of these after its own: it is stale again.
+    If that sync was for other settings, this one may have overwritten its rows: the table is stale again.
     """
     with transaction.atomic(using=database_alias()):
         state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
@@ -103,8 +103,8 @@ def _end(settings: Settings, token: str) -> None:
 
 
 def _switch(state: SharedState, settings: Settings, now: datetime) -> Switch | None:
-    """Return the last switch of approach, which is now, and recorded, if these settings decide at other times than those in
-    effect.
+    """Return the last switch of approach. If these settings decide at other times than those in effect, it is now, and is
+    recorded.
     """
     last = Switch.from_state(state)
     if "in_force" not in state.detail:

@@ -41,10 +41,10 @@ def shift_waits_after_rollback(state: str, *, now: datetime) -> int:
 
 
 def end_overlong_waits(*, runtime: Runtime) -> int:
-    """End the waits that are longer than any that a run is given; return their number.
+    """End the waits that are longer than any that a run can be given; return their number.
 
-    They come from a clock that was ahead: of runs that were due before it was set back, and of a worker that read the
-    clock before and wrote after that. A lease is only shortened, as its worker may still be at work.
+    They come from a clock that was ahead: runs were due before it was set back, or a worker read the clock before that and
+    wrote afterwards. A lease is only shortened, as its worker may still be at work.
     """
     now = runtime.clock()
     overlong = Q()

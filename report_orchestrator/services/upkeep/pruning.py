@@ -85,7 +85,7 @@ def _old_runs(before: datetime) -> QuerySet[ReportRun]:
 
 
 def _unused_changes(before: datetime, now: datetime, settings: Settings) -> QuerySet[ReportChange]:
-    """Return old changes that decide nothing any more.
+    """Return the old changes that no later decision needs.
 
     Pauses since the last window decide which of its times were missed; the removal of a report whose key another one has
     now decides where the backfill of that one begins.

@@ -42,7 +42,7 @@ def tick(*, runtime: Runtime, until: datetime) -> None:
     if is_verified(runtime.clock()):
         prune_if_due(runtime=runtime, until=min(until, runtime.clock() + PRUNE_FOR))
         sweep_if_due(runtime=runtime)
-    sync_if_stale(runtime=runtime)  # after the others, which its errors then do not delay
+    sync_if_stale(runtime=runtime)  # last, so that its errors delay no other task
     SharedState.objects.record(StateName.TICK, now=runtime.clock())
 
 

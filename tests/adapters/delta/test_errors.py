@@ -57,7 +57,10 @@ class TestARunsColumn:
 
         result = append(DeltaResults(str(tmp_path)))
 
-        assert "the type of a column of the table, such as one of the run's, does not take the value" in result.note
+        assert (
+            "a column of the table, possibly one of the run's columns, has a type that cannot hold the value"
+            in result.note
+        )
         assert DeltaTable(str(tmp_path)).version() == 0
 
     def test_that_the_table_writes_in_other_case_is_noted(self, tmp_path: Path) -> None:
@@ -106,7 +109,7 @@ class TestAFeatureThatTheLibraryLacks:
             append(DeltaResults(str(folder)))
 
 
-class TestAFolderOfOthers:
+class TestAFolderWithoutPermission:
     @pytest.fixture
     def root(self) -> Iterator[Path]:
         """Return a folder that another user may enter: pytest's own may not."""

@@ -150,7 +150,7 @@ class TestColumnMapping:
         result = append(mapped, body=document([{"a": 1, "c": 2}]))
 
         assert result.note == (
-            "Not appended to the table: the column 'c' is new, and column mapping of the table takes no new ones."
+            "Not appended to the table: the column 'c' is new, and a table with column mapping accepts no new ones."
         )
 
 

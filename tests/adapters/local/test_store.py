@@ -259,7 +259,7 @@ class TestASlowDisk:
 
 
 class Beats:
-    """Counts heartbeats, and tells when there were enough."""
+    """Counts heartbeats, and sets `enough` once there were enough."""
 
     def __init__(self, enough: int) -> None:
         self.enough = threading.Event()

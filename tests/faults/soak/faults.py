@@ -46,7 +46,7 @@ STORE_FAULTS: Sequence[Mapping[str, Any]] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What a fault may hurt, and the generator that chooses."""
+    """The setup and cluster that faults are injected into, and the random generator that chooses."""
 
     setup: Setup
     cluster: Supervised
@@ -128,7 +128,7 @@ def answer_badly(stage: Stage) -> int:
 
 
 def hurt_the_store(stage: Stage) -> int:
-    """Let OneLake be silent, forget or lose."""
+    """Let OneLake stall, fail, or damage uploaded data."""
     lake = stage.setup.lake
     assert lake is not None
     lake.faults.add(**{"times": stage.chance.randint(1, 3), **stage.chance.choice(STORE_FAULTS)})

@@ -1,4 +1,4 @@
-"""What must hold at the end of a soak: every run ended, nothing was lost, nothing was done twice unmarked."""
+"""The invariants at the end of a soak: every run ended, nothing was lost, nothing was done twice unmarked."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def judge(setup: Setup, runs: list[dict[str, Any]], faults: Counter[str], consol
     }
     ends = Counter(f"{run['status']} {run['code']}".strip() for run in runs)
     console.print(f"survived {dict(faults)}; {len(runs)} runs: {dict(ends)}")
-    for what, found in broken.items():
-        if found:
-            console.print(f"[red]{len(found)} {what}:[/red] {found[:5]}")
+    for invariant, violations in broken.items():
+        if violations:
+            console.print(f"[red]{len(violations)} {invariant}:[/red] {violations[:5]}")
     return int(any(broken.values()))
 
 

@@ -152,7 +152,7 @@ def test_a_pause_of_all_is_ended_by_its_second_and_by_no_other_instant(hourly: F
     assert resume_all(actor="ann", runtime=runtime, paused_at=START) is not None
 
 
-def test_who_is_second_does_not_replace_the_reason_of_a_pause_of_all(hourly: FakePorts) -> None:
+def test_a_second_pause_of_all_does_not_replace_the_reason_of_the_first(hourly: FakePorts) -> None:
     runtime = make_runtime(hourly.ports)
     first = pause_all_if_scheduled(actor="ann", reason="regulator", runtime=runtime)
     hourly.clock.advance(seconds=1)

@@ -120,7 +120,7 @@ def test_a_poll_that_was_due_before_the_clock_was_set_back_is_due_after_it(new_r
 
 
 @pytest.mark.parametrize("status", sorted(UNFINISHED))
-def test_what_a_worker_writes_by_the_old_clock_after_the_correction_is_corrected_too(
+def test_a_wait_that_a_worker_writes_by_the_old_clock_after_the_correction_is_corrected(
     new_run: NewRun, fakes: FakePorts, status: Status
 ) -> None:
     run = deferred(new_run, fakes)
