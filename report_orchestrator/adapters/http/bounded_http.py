@@ -37,7 +37,7 @@ HEARTBEAT_SECONDS = 1.0
 
 
 class Watch:
-    """Time limits of one exchange: `silence` seconds between two bytes, `whole` seconds in total from now on.
+    """Time limits of one exchange: `silence` seconds between two bytes, `whole` seconds in total once it is prepared.
 
     `heartbeat` is called about once a second while bytes are awaited or come in, and may raise. `is_fresh` requires a new
     connection: a late response to an earlier request may still arrive on an old one.
@@ -53,9 +53,14 @@ class Watch:
         self._heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
         self._without_content = 0
         self._silence = silence
+        self._whole = whole
         self._ends_at = time.monotonic() + whole
         self._slowest = 0.0
         self._received, self._waited = 0, 0.0
+
+    def start(self) -> None:
+        """Count from now on: to encode a large payload takes time, but none of the exchange."""
+        self._ends_at = time.monotonic() + self._whole
 
     def download(self, *, whole: float, slowest: float) -> None:
         """Allow `whole` more seconds, at no less than `slowest` bytes a second over twice the silence limit.
@@ -300,6 +305,11 @@ class _WatchedHTTPSPool(_CleanPool, HTTPSConnectionPool):
 
 class WatchedAdapter(HTTPAdapter):
     """The adapter of requests over watched connections, to servers and through proxies."""
+
+    def send(self, *args: Any, **kwargs: Any) -> Any:
+        if watch := _current.get():
+            watch.start()
+        return super().send(*args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

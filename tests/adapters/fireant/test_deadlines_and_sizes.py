@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -99,6 +100,21 @@ def test_a_server_that_reads_nothing_is_ended_by_the_deadline() -> None:
         raised = failure(lambda one: one.submit(EventKind.GEO, large, reference="ref-1"), client)
         assert isinstance(raised, SubmissionUnknownError)
         assert time.monotonic() - began < LONG
+
+
+def test_the_time_to_encode_a_payload_is_none_of_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    dumps, never = json.dumps, threading.Event()
+
+    def encode_slowly(*args: object, **kwargs: object) -> str:
+        never.wait(3 * SHORT)
+        return dumps(*args, **kwargs)  # type: ignore[arg-type]  # as requests calls it
+
+    monkeypatch.setattr("requests.models.complexjson.dumps", encode_slowly)
+    with (
+        raw_server(says(answer(body=b'{"job_id": "7"}'))) as server,
+        client_of(server.url, TIMEOUT_SECONDS=SHORT) as client,
+    ):
+        assert client.submit(EventKind.GEO, {"geos": []}, reference="ref-1") == "7"
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close", "gzip"])
