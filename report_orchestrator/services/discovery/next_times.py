@@ -52,7 +52,11 @@ def _scheduled(runtime: Runtime) -> ScheduleQuerySet:
 def _outdated_keys(schedules: ScheduleQuerySet) -> list[int]:
     """Return the primary keys of outdated rows. Rows with the same cron, zone and last decision share one search."""
     expected = lru_cache(maxsize=4096)(_expected)
-    rows = schedules.values_list("pk", "next_run_at", "decided_until", "cron", "timezone")
+    columns = ("next_run_at", "decided_until", "cron", "timezone")
+    different = schedules.order_by().values_list(*columns).distinct()
+    if all(expected(*inputs) in {None, stored} for stored, *inputs in different.iterator(chunk_size=CHUNK)):
+        return []
+    rows = schedules.values_list("pk", *columns)
     return [pk for pk, stored, *inputs in rows.iterator(chunk_size=CHUNK) if expected(*inputs) not in {None, stored}]
 
 
