@@ -9,9 +9,7 @@ from report_orchestrator.services.discovery.definition import Change, Definition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A person's confirmation of held removals. With a `digest`, or the beginning of one, it covers
-    exactly the list that the person saw.
-    """
+    """A person's confirmation of held removals. With a `digest`, or its beginning, it covers only the list that was seen."""
 
     actor: str
     reason: str = ""

@@ -1,7 +1,7 @@
 """The rows that Django-Q's schedule table should hold, and the ticks that our cluster or broker runs more often."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,9 +25,8 @@ LONGEST_MINUTES = 32767
 
 
 def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) -> Iterator[QueueSchedule]:
-    """Return the schedules of the configured approach for the reports of one model; all approaches have the first two."""
-    yield _every(settings.discovery_sensor_interval, "discovery", "run_discovery", now)
-    yield _every(timedelta(minutes=1), "tick", "tick", now)
+    """Return the schedules of the configured approach for the reports of one model."""
+    yield from _common_schedules(settings, now)
     match settings.scheduling_approach:
         case "sensor":
             yield _every(settings.cron_sensor_interval, "cron sensor", "cron_sensor", now)
@@ -37,11 +36,17 @@ def wanted_schedules(settings: Settings, now: datetime, *, report_model: str) ->
             yield from pipeline_schedules(report_model)
 
 
-def count_wanted_schedules(settings: Settings, *, report_model: str) -> int:
-    """Return the number of schedules that `wanted_schedules` returns."""
-    if settings.scheduling_approach == "pipeline":
-        return 2 + _scheduled_reports(report_model).count()
-    return 3
+def count_pipeline_schedules(settings: Settings, now: datetime, *, report_model: str) -> int:
+    """Return the number of schedules that `wanted_schedules` returns in the pipeline approach."""
+    return len(_common_schedules(settings, now)) + _scheduled_reports(report_model).count()
+
+
+def _common_schedules(settings: Settings, now: datetime) -> Sequence[QueueSchedule]:
+    """Return the schedules that all approaches have."""
+    return (
+        _every(settings.discovery_sensor_interval, "discovery", "run_discovery", now),
+        _every(timedelta(minutes=1), "tick", "tick", now),
+    )
 
 
 def _every(interval: timedelta, name: str, task: str, now: datetime) -> QueueSchedule:

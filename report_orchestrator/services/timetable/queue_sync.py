@@ -25,7 +25,7 @@ from report_orchestrator.services.timetable.effective_settings import (
     schedule_settings,
 )
 from report_orchestrator.services.timetable.queue_schedules import (
-    count_wanted_schedules,
+    count_pipeline_schedules,
     pipeline_schedules,
     ticks,
     wanted_schedules,
@@ -175,7 +175,7 @@ def _restore(*, runtime: Runtime) -> ScheduleSync | None:
     """Sync the table if it lacks rows. Few rows are compared whole; those of many reports are only counted."""
     settings = runtime.read_settings()
     if settings.scheduling_approach == "pipeline":
-        wanted = count_wanted_schedules(settings, report_model=runtime.reports.label)
+        wanted = count_pipeline_schedules(settings, runtime.clock(), report_model=runtime.reports.label)
         return None if runtime.queue.count_schedules() == wanted else sync_schedules(runtime=runtime)
     with recording_failure(UpkeepTask.QUEUE_SCHEDULES, clock=runtime.clock), transaction.atomic(using=database_alias()):
         state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)

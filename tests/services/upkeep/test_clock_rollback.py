@@ -35,6 +35,15 @@ def claimed(run: ReportRun, fakes: FakePorts) -> ReportRun:
     return run
 
 
+def deferred(new_run: NewRun, fakes: FakePorts) -> ReportRun:
+    fakes.fireant.answer("101", JobState.RUNNING)
+    run = new_run()
+    advance(run.pk, runtime=fakes.runtime(SETTINGS))
+    run.refresh_from_db()
+    assert run.status == Status.DEFERRED
+    return run
+
+
 def test_a_lost_lease_is_missed_when_it_would_have_ended_by_the_old_clock(new_run: NewRun, fakes: FakePorts) -> None:
     run = claimed(new_run(), fakes)
     tick_now(fakes)
@@ -58,11 +67,7 @@ def test_a_running_worker_keeps_its_run(new_run: NewRun, fakes: FakePorts) -> No
 
 
 def test_a_poll_comes_an_hour_earlier_too_and_is_moved_once(new_run: NewRun, fakes: FakePorts) -> None:
-    fakes.fireant.answer("101", JobState.RUNNING)
-    run = new_run()
-    advance(run.pk, runtime=fakes.runtime(SETTINGS))
-    run.refresh_from_db()
-    assert run.status == Status.DEFERRED
+    run = deferred(new_run, fakes)
     tick_now(fakes)
     wait = run.wake_at - fakes.clock()  # type: ignore[operator]  # it waits
     fakes.clock.advance(hours=-1)
@@ -96,15 +101,6 @@ def test_a_worker_that_goes_on_for_long_renews_the_lease_that_was_moved(
         fakes.clock.advance(seconds=5)
         lease.renew()
         assert run.pk not in ReportRun.objects.claimable(fakes.clock()).values_list("pk", flat=True)
-
-
-def deferred(new_run: NewRun, fakes: FakePorts) -> ReportRun:
-    fakes.fireant.answer("101", JobState.RUNNING)
-    run = new_run()
-    advance(run.pk, runtime=fakes.runtime(SETTINGS))
-    run.refresh_from_db()
-    assert run.status == Status.DEFERRED
-    return run
 
 
 def test_a_poll_that_was_due_before_the_clock_was_set_back_is_due_after_it(new_run: NewRun, fakes: FakePorts) -> None:
