@@ -10,7 +10,8 @@ W110 a MySQL or MariaDB database that cannot hold all characters, W111 a comment
 W112 report fields that the payload overwrites, W113 a library in an untested version,
 W114 a window of the schedule approach as long as the look-back, W115 one shorter than its cron's gaps,
 W116 variables of the system that this app replaces, W117 a folder of results that doubles the lakehouse's own,
-W118 a queue in a database without Django-Q's tables, W119 a secret too short to be masked.
+W118 a queue in a database without Django-Q's tables, W119 a secret too short to be masked, W120 an isolation
+level of PostgreSQL.
 
 settings      the keys and values of the settings, and the libraries
 models        the host's models and fields that the settings name

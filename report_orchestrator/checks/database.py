@@ -74,6 +74,25 @@ def stale_reads() -> Iterator[CheckMessage]:
         )
 
 
+def frequent_conflicts() -> Iterator[CheckMessage]:
+    """Under a stricter level PostgreSQL ends one of two transactions that want the same row, where the other could wait."""
+    connection = connections[router.db_for_write(ReportRun)]
+    level = connection.settings_dict["OPTIONS"].get("isolation_level")
+    if connection.vendor != "postgresql" or level is None:
+        return
+    from django.db.backends.postgresql import psycopg_any  # needs a driver, which other databases' hosts lack
+
+    name = psycopg_any.IsolationLevel(level).name
+    if name not in {"READ_COMMITTED", "READ_UNCOMMITTED"}:
+        yield Warning(
+            f"DATABASES['{connection.alias}'] has the isolation level {name}: workers that want the same run end each other's "
+            "transactions and try again, so reports start late under load.",
+            hint="Remove 'isolation_level' from OPTIONS, or set it to IsolationLevel.READ_COMMITTED, Django's default. A project "
+            "that needs the level for its own tables can route this app's tables to a second alias of the same database.",
+            id="report_orchestrator.W120",
+        )
+
+
 def sqlite_options() -> Iterator[CheckMessage]:
     for alias, database in django_settings.DATABASES.items():
         options = database.get("OPTIONS") or {}

@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from report_orchestrator.adapters.local.folders import results_folder
 from report_orchestrator.adapters.onelake.address import lake_address, refuse_for_tables
 from report_orchestrator.adapters.table_paths import local_table, table_name
-from report_orchestrator.checks.database import inexact_times, stale_reads
+from report_orchestrator.checks.database import frequent_conflicts, inexact_times, stale_reads
 from report_orchestrator.checks.settings import has_dict
 from report_orchestrator.conf import (
     FIELDS,
@@ -48,6 +48,7 @@ def check_requirements(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     return [
         *inexact_times(),
         *stale_reads(),
+        *frequent_conflicts(),
         *_unimportable(settings),
         *_missing_for_onelake(settings),
         *_missing_for_tables(settings),

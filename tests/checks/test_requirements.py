@@ -79,6 +79,19 @@ class TestRequirements:
         assert message.startswith(f"DATABASES['default'] has the isolation level {level!r}")
         assert "read committed" in hint
 
+    @pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
+    def test_w120_an_isolation_level_with_frequent_conflicts(self, monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+        if connection.vendor != "postgresql":
+            pytest.skip("only PostgreSQL ends a transaction that would wait for another")
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", IsolationLevel[level])
+        message, hint = only(ours(), "W120")
+        assert message.startswith(f"DATABASES['default'] has the isolation level {level}")
+        assert "READ_COMMITTED" in hint
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", IsolationLevel.READ_COMMITTED)
+        assert ours() == []
+
     @on_mysql
     def test_e012_a_server_that_is_too_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(database, "OLDEST_MARIADB", (99, 1))

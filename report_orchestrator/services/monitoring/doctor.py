@@ -52,6 +52,7 @@ CHECK_GROUPS = {
         "W116",
         "W117",
         "W119",
+        "W120",
     ),
     "models and fields": ("E004", "E005", "W112"),
     "queue's settings": ("E008", "W101", "W102", "W105", "W107", "W109", "W118"),
