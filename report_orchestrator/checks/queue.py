@@ -44,7 +44,8 @@ def _no_broker() -> Iterator[CheckMessage]:
     if not (getattr(django_settings, "Q_CLUSTER", None) or {}).keys() & BROKERS:
         yield Warning(
             "Q_CLUSTER has no broker, so Django-Q uses Redis on this machine.",
-            hint="Set Q_CLUSTER = {'orm': 'default'} to queue in your database, or name your Redis: {'redis': 'redis://…'}.",
+            hint="Set Q_CLUSTER = {'orm': 'default', 'timeout': 300, 'retry': 360} to queue in your database, or name "
+            "your Redis instead: 'redis': 'redis://…'.",
             id="report_orchestrator.W102",
         )
 

@@ -54,7 +54,7 @@ class TestQueue:
         settings.Q_CLUSTER = cluster
         message, hint = only(ours(), "W102")
         assert message == "Q_CLUSTER has no broker, so Django-Q uses Redis on this machine."
-        assert "Set Q_CLUSTER = {'orm': 'default'}" in hint
+        assert "Set Q_CLUSTER = {'orm': 'default', 'timeout': 300, 'retry': 360}" in hint
 
     def test_w118_a_queue_in_a_database_without_its_tables(self, settings: DjangoSettings) -> None:
         settings.Q_CLUSTER = {**settings.Q_CLUSTER, "orm": "reports"}
