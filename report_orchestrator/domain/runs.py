@@ -68,7 +68,10 @@ MAX_CRASHES = 3
 
 
 def working_time(started_at: datetime | None, until: datetime | None, idle: timedelta | None) -> timedelta | None:
-    """Return the time from the first start to `until`, without the idle time; None for a run without one of the two."""
+    """Return the time from the first start, or the last retry by a person, to `until`; None for a run without one of the two.
+
+    `idle` is the time from the first start to that retry.
+    """
     if started_at is None or until is None:
         return None
     return max(until - started_at - (idle or timedelta(0)), timedelta(0))

@@ -199,7 +199,7 @@ class ReportRun(PartiallyIndexedModel):
         _("idle time"),
         null=True,
         blank=True,
-        help_text=_("Time between failures and their retries, which the duration leaves out."),
+        help_text=_("Time from the first start to the last retry by a person, which the duration leaves out."),
     )
 
     objects = PrimaryManager.from_queryset(RunQuerySet)()
@@ -253,12 +253,17 @@ class ReportRun(PartiallyIndexedModel):
         return Status(self.status) in ENDED
 
     def duration(self, now: datetime) -> timedelta | None:
-        """Return the working time: from the first start to the end, or to `now` while the run has not ended.
+        """Return the working time: from the first start, or the last retry by a person, to the end, or to `now`.
 
-        Waits for Fireant, for a worker and for automatic retries count. The time between a failure and its retry by a person
-        does not. None for a run that has not started.
+        Waits for Fireant, for a worker and for automatic retries count; waiting for a person does not. None for a run that
+        has not started.
         """
         return working_time(self.started_at, self.ended_at or now, self.idle)
+
+    @property
+    def retried_at(self) -> datetime | None:
+        """When a person last retried it; None if nobody has."""
+        return None if self.started_at is None or self.idle is None else self.started_at + self.idle
 
     @property
     def seconds(self) -> float | None:

@@ -82,10 +82,8 @@ def _requeue(run: ReportRun, runtime: Runtime) -> None:
 
 
 def _idle(run: ReportRun, now: datetime) -> timedelta | None:
-    """Return the run's idle time plus the time since its failure; unchanged for a run that never started."""
-    if run.started_at is None or run.ended_at is None:
-        return run.idle
-    return (run.idle or timedelta(0)) + max(now - run.ended_at, timedelta(0))
+    """Return the time before this retry, which no duration counts; None for a run that never started."""
+    return None if run.started_at is None else max(now - run.started_at, timedelta(0))
 
 
 def cancel_fingerprint(run: ReportRun) -> int:

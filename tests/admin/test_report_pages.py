@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 
 from report_orchestrator.admin.reports.next_run import explain_next_run
-from report_orchestrator.admin.reports.report_page import offset_in_words, report_overview
+from report_orchestrator.admin.reports.report_page import axis_top, offset_in_words, report_overview
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportSchedule, ScheduleState, SharedState, StateName
@@ -61,24 +61,55 @@ class TestTheListOfReports:
         self, viewer: Client, django_assert_num_queries: Any
     ) -> None:
         busy, calm = make_schedule(), make_schedule()
-        runs = [make_run(busy, scheduled_for=NOW + n * MINUTE) for n in range(25)]
+        runs = [make_run(busy, scheduled_for=NOW + n * MINUTE) for n in range(65)]
         make_run(calm, status=Status.FAILED)
 
         with django_assert_num_queries(1):
             found = recent_runs_by_schedule([busy.pk, calm.pk])
 
-        assert [run.pk for run in found[busy.pk]] == [run.pk for run in runs[5:]]
+        assert [run.pk for run in found[busy.pk]] == [run.pk for run in runs[5:]]  # enough for the typical duration
         assert len(found[calm.pk]) == 1
         assert "The last 20 runs: 20 succeeded" in self.row(viewer)
         assert "The last run: 1 failed" in self.row(viewer)
 
-    def test_the_typical_duration_is_the_median_of_what_succeeded(self) -> None:
+    def test_the_typical_duration_is_the_median_of_the_last_twenty_that_succeeded(self, viewer: Client) -> None:
         schedule = make_schedule()
-        for seconds in (60, 120, 600):
-            make_run(schedule, started_at=NOW, ended_at=NOW + timedelta(seconds=seconds))
-        make_run(schedule, status=Status.FAILED, started_at=NOW, ended_at=NOW + 9 * HOUR)
+        for minutes in (500, *[1] * 9, 2, 2, *[3] * 9):
+            make_run(schedule, started_at=NOW, ended_at=NOW + minutes * MINUTE)
+            make_run(schedule, status=Status.FAILED, started_at=NOW, ended_at=NOW + 9 * HOUR)
 
-        assert typical_duration(recent_runs_by_schedule([schedule.pk])[schedule.pk]) == timedelta(minutes=2)
+        assert typical_duration(recent_runs_by_schedule([schedule.pk])[schedule.pk]) == 2 * MINUTE
+        assert "2 min 0 s" in self.row(viewer)
+        page = text_of(viewer.get(address(ReportSchedule, "change", schedule.pk)))
+        assert "Typical duration: 2 min 0 s." in page
+        assert "the median of the last 20 runs that succeeded, each since its last retry by a person" in page
+
+    def test_the_time_until_a_retry_by_a_person_is_nowhere_in_a_duration(self, viewer: Client) -> None:
+        run = make_run(started_at=NOW, ended_at=NOW + 9 * HOUR, idle=9 * HOUR - timedelta(seconds=23))
+
+        assert "23.0 s" in self.row(viewer)
+        page = text_of(viewer.get(address(ReportSchedule, "change", run.schedule_id)))
+        assert "Typical duration: 23.0 s." in page
+        assert "8 h 59 min" not in page
+
+    def test_the_list_says_when_a_report_is_late_and_what_is_typical(self, viewer: Client, sign_in: SignIn) -> None:
+        page = text_of(viewer.get(address(ReportSchedule, "changelist")))
+        assert "Late: its scheduled time passed more than 2 min ago, and no run was created." in page
+        assert "Typical: the median of the last 20 runs" in page
+        assert "Failed in the last 24 hours: ended as failed or timed out in that time" in page
+        reports_only = sign_in("view_reportschedule")
+        assert "Typical:" not in text_of(reports_only.get(address(ReportSchedule, "changelist")))
+
+    def test_a_run_that_would_dwarf_all_others_is_cut_and_marked(self, viewer: Client) -> None:
+        assert [axis_top([1, 2, 3]), axis_top([1, 1, 9.0]), axis_top([0]), axis_top([0, 0, 8])] == [3, 1, 0, 8]
+        schedule = make_schedule()
+        for minutes in (2, 2, 2, 500):
+            run = make_run(schedule, started_at=NOW, ended_at=NOW + minutes * MINUTE)
+        page = text_of(viewer.get(address(ReportSchedule, "change", run.schedule_id)))
+        assert ">2 min 0 s</text>" in page
+        assert ">↑</text>" in page
+        assert "Bars marked ↑ go on beyond the axis." in page
+        assert "8 h 20 min" in page  # the mark's title and the table tell it
 
     def test_a_name_leads_to_the_projects_own_page_for_whoever_may_see_it(self, sign_in: SignIn) -> None:
         make_schedule(report_key="42")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -108,7 +110,10 @@ class TestRuns:
         assert escape('"geos": [\n    {\n      "name": "Überflutung"\n') in folded[: folded.index("</details>")]
 
     def test_a_run_without_payload_or_steps_has_a_page(self, viewer: Client) -> None:
-        assert "No step has started." in words_of(viewer.get(address(ReportRun, "change", make_run().pk)))
+        not_started, old = make_run(status=Status.QUEUED, started_at=None), make_run()
+
+        assert "No step has started." in words_of(viewer.get(address(ReportRun, "change", not_started.pk)))
+        assert "No attempts are kept for this run." in words_of(viewer.get(address(ReportRun, "change", old.pk)))
 
     def test_a_run_that_never_began_tells_no_duration(self, viewer: Client) -> None:
         run = make_run(status=Status.SKIPPED, started_at=None, error="Nobody was there at its time.")
@@ -118,6 +123,18 @@ class TestRuns:
         assert "; no job was submitted. Next step" in page_text
         assert "Duration: —" in page_text
         assert "Advice: As recorded: Nobody was there at its time." in page_text
+
+    def test_a_retried_run_tells_its_time_since_the_retry_and_its_first_try(self, viewer: Client) -> None:
+        times: dict[str, Any] = {"started_at": NOW, "idle": timedelta(hours=9)}
+        ended = make_run(**times, ended_at=NOW + timedelta(hours=9, seconds=23))
+        waiting = make_run(**times, status=Status.QUEUED)
+
+        told = words_of(viewer.get(address(ReportRun, "change", ended.pk)))
+        still = words_of(viewer.get(address(ReportRun, "change", waiting.pk)))
+
+        retried, first = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (NOW + timedelta(hours=9), NOW))
+        assert f"Duration: 23.0 s since it was retried at {retried} UTC . First tried at {first} UTC ." in told
+        assert re.search(r"Created \S+ \S+ \S+ \S+ ago, retried \S+ \S+ \S+ \S+ ago\.", still)
 
     def test_the_timeline_tells_each_attempt(self, viewer: Client) -> None:
         run = make_run(status=Status.FAILED)

@@ -78,7 +78,23 @@ class TestStepBars:
         assert bar.label == (
             "attempt 1: failed, 10.0 s; 1 min 20 s until the retry; waited 5.0 s; attempt 2: completed, 5.0 s"
         )
-        assert bar.duration == "20.0 s"
+        assert bar.duration == "10.0 s"
+        worked, idle, *since = ((round(p.x), round(p.width), p.look) for p in bar.segments)
+        assert (worked, idle) == ((0, 488, "bad"), (488, 24, "idle"))
+        assert since == [(512, 244, "wait"), (756, 244, "good")]
+
+    def test_a_step_that_was_done_before_the_retry_keeps_its_duration(self) -> None:
+        run = make_run(status=Status.SUCCEEDED, step="results_storage", created_at=NOW, ended_at=seconds(100))
+        attempts = [
+            make_step(run, step="report_data", started_at=seconds(0), ended_at=seconds(4)),
+            make_step(run, result=StepResult.FAILED.value, started_at=seconds(4), ended_at=seconds(10)),
+            make_step(run, attempt=2, started_at=seconds(95), ended_at=seconds(100)),
+        ]
+        retry = Intervention(run=run, kind="retried", actor="ada", made_at=seconds(95))
+
+        bars = step_bars(run, attempts, [retry], NOW)
+
+        assert [bars[0].duration, bars[-1].duration] == ["4.0 s", "5.0 s"]
 
     def test_no_segment_leaves_its_bar_or_is_too_narrow_to_see(self) -> None:
         run = make_run(status=Status.FAILED, created_at=NOW, ended_at=seconds(86_400))

@@ -45,7 +45,7 @@ def test_a_failed_run_goes_on_from_the_step_that_failed(new_run: NewRun, fakes: 
     assert (made.kind, made.actor, made.reason) == ("retried", "ann", "why not")
 
 
-def test_the_time_between_a_failure_and_its_retry_does_not_count_as_work(new_run: NewRun, fakes: FakePorts) -> None:
+def test_only_the_time_since_the_last_retry_counts_as_work(new_run: NewRun, fakes: FakePorts) -> None:
     fakes.store.failures += [StorageError("no such lakehouse")] * 2
     fakes.fireant.answer("101", JobState.RUNNING)
     run = go(new_run(), fakes)
@@ -56,14 +56,15 @@ def test_the_time_between_a_failure_and_its_retry_does_not_count_as_work(new_run
     fakes.clock.advance(hours=9)
     assert run.seconds == 240
     run = retried(run, fakes)
-    assert (run.status, run.seconds) == (Status.FAILED, 240)
+    assert (run.status, run.seconds) == (Status.FAILED, 0)
     fakes.clock.advance(hours=9)
     retry_run(run.pk, actor="ann", runtime=fakes.runtime())
     fakes.clock.advance(minutes=1)  # it waits for a worker
     run = go(run, fakes)
-    assert (run.status, run.seconds, run.idle) == (Status.SUCCEEDED, 300, timedelta(hours=18))
+    assert (run.status, run.seconds, run.idle) == (Status.SUCCEEDED, 60, timedelta(hours=18, minutes=4))
+    assert run.retried_at == fakes.clock.now - timedelta(minutes=1)
     [past] = recent_runs(run.schedule_id, 1)
-    assert past.duration == run.duration(fakes.clock.now) == timedelta(minutes=5)
+    assert past.duration == run.duration(fakes.clock.now) == timedelta(minutes=1)
 
 
 def test_a_failed_job_is_submitted_anew_from_the_report_as_it_is_now(new_run: NewRun, fakes: FakePorts) -> None:

@@ -11,6 +11,7 @@ from report_orchestrator.admin.dashboard.hour_charts import day_chart, day_summa
 from report_orchestrator.admin.dashboard.problems import find_problems
 from report_orchestrator.admin.dashboard.signs import GOOD, worst
 from report_orchestrator.admin.dashboard.verdict import verdict_text
+from report_orchestrator.admin.ui.definitions import failed_means, late_means
 from report_orchestrator.admin.ui.format import Sign
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.admin.ui.outcomes import legend
@@ -53,6 +54,7 @@ def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:
         "forecast_summary": forecast_summary(dashboard),
         "unfinished_rows": unfinished_rows(dashboard, viewer),
         "limit_rows": limit_rows(dashboard),
+        "meanings": [failed_means(), late_means(snapshot.settings)],
         "pause_all_address": None if snapshot.pause else viewer.all_address("pause_all"),
     }
 

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.admin.ui.definitions import late_means
 from report_orchestrator.admin.ui.format import Tone, in_english
 from report_orchestrator.admin.ui.phrases import away, day_and_clock, error_title, isolated
 from report_orchestrator.models import ReportSchedule, ScheduleState
@@ -112,7 +113,7 @@ def _scheduled(due: datetime, report: ReportDetails) -> NextRun:
     if due < late_before(now, report.settings):
         headline = gettext("Overdue since {instant}, {ago}: no run was created.")
         advice = gettext("Check that qcluster is running. The dashboard shows its health.")
-        return NextRun("bad", headline.format(instant=time, ago=away(due, now)), (advice,))
+        return NextRun("bad", headline.format(instant=time, ago=away(due, now)), (advice, late_means(report.settings)))
     if not report.scheduler.is_active(now):
         headline = gettext("Due at {instant}, but the scheduler is not running.")
         advice = gettext("Start qcluster. Without it, no runs are created.")

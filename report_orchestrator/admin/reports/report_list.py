@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.ui.charts import sparkline
+from report_orchestrator.admin.ui.definitions import failed_means, late_means, typical_means
 from report_orchestrator.admin.ui.format import (
     NOTHING,
     STATUS_SIGNS,
@@ -40,6 +41,7 @@ from report_orchestrator.services.reports.run_history import PastRun, recent_run
 from report_orchestrator.services.scheduling.pausing import all_are_paused
 from report_orchestrator.wiring import get_ports
 
+RUNS_SHOWN = 20
 RUN_COLUMNS = frozenset({"spark", "last_time", "typical"})
 
 
@@ -52,6 +54,7 @@ class RowContext:
     all_are_paused: bool
     live_unless_switched: bool
     past: Sequence[PastRun]
+    """Its last runs, of which the column shows `RUNS_SHOWN`."""
     host_address: str | None
 
 
@@ -61,6 +64,13 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
         return columns if may_view_runs(request) else [name for name in columns if name not in RUN_COLUMNS]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Explain the words of the list below it."""
+        meanings = [late_means(settings_for(request))]
+        if may_view_runs(request):
+            meanings += [typical_means(), failed_means()]
+        return super().changelist_view(request, {**(extra_context or {}), "meanings": meanings})
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Attach each row's context. The last runs of all rows take one query."""
@@ -144,7 +154,7 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
 
     @admin.display(description=_("last 20 runs"))
     def spark(self, schedule: ReportSchedule) -> str:
-        past = _context(schedule).past
+        past = _context(schedule).past[-RUNS_SHOWN:]
         if not past:
             return gettext("never run")
         outcomes = describe_outcomes(Counter(run.status_group for run in past))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from report_orchestrator.admin.changes.change_diff import in_one_line
 from report_orchestrator.admin.reports.calendar_chart import calendar_chart, calendar_summary
 from report_orchestrator.admin.reports.next_run import explain_next_run
 from report_orchestrator.admin.ui.charts import Bar, Part, bars, table_of
+from report_orchestrator.admin.ui.definitions import typical_means
 from report_orchestrator.admin.ui.format import NOTHING, STATUS_SIGNS, duration, instant, signed
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.admin.ui.outcomes import LOOKS, STATUS_NAMES, legend
@@ -51,6 +52,11 @@ SETTING_NAMES: dict[str, _StrPromise] = {
     "MAX_POLL_ATTEMPTS": _("Polls before a run times out"),
     "LEASE_SECONDS": _("Time without a heartbeat before another worker takes over"),
 }
+AXIS_SHARE = 0.9
+DWARFING = 3
+"""The axis of durations ends at this share of the runs if the longest takes this many times as long."""
+SHORTEST_SCALE = 0.1  # seconds
+BARS_AT_LEAST = 20
 MARKS = {"failed": "✗", "skipped": "»", "under_way": "…"}
 
 
@@ -75,7 +81,8 @@ def report_overview(report: ReportDetails, viewer: Viewer) -> dict[str, object]:
         "next_run": explain_next_run(report),
         "zone": str(report.zone),
         "times": list(_times(report)),
-        "typical": NOTHING if typical is None else duration(typical),
+        "typical": "" if typical is None else duration(typical),
+        "meanings": [typical_means()],
         "durations": _durations(report) if report.past_runs else None,
         "calendar": calendar_chart(report),
         "calendar_summary": calendar_summary(report),
@@ -110,14 +117,18 @@ def offset_in_words(at: datetime) -> str:
 
 def _durations(report: ReportDetails) -> SafeString:
     seconds = [0.0 if run.duration is None else run.duration.total_seconds() for run in report.past_runs]
-    longest = max(seconds)
+    top = axis_top(seconds)
+    description = gettext("The last {count} runs, newest on the right.").format(count=len(report.past_runs))
+    if top < max(seconds):
+        description += " " + gettext("Bars marked ↑ go on beyond the axis.")
     chart = bars(
-        [_run_bar(run, span, longest) for run, span in zip(report.past_runs, seconds, strict=True)],
+        [_run_bar(run, span, top) for run, span in zip(report.past_runs, seconds, strict=True)],
         name="ro-durations",
         title=gettext("Recent runs"),
-        description=gettext("The last {count} runs, newest on the right.").format(count=len(report.past_runs)),
-        scale=about(timedelta(seconds=longest)) if longest else "",
+        description=description,
+        scale=duration(timedelta(seconds=top)) if top >= SHORTEST_SCALE else "",
         height=220,
+        places=BARS_AT_LEAST,
     )
     rows = [
         (
@@ -131,12 +142,20 @@ def _durations(report: ReportDetails) -> SafeString:
     return format_html("{}{}", chart, table_of(gettext("Recent runs as a table"), headers, rows))
 
 
-def _run_bar(run: PastRun, seconds: float, longest: float) -> Bar:
-    shortest_bar = longest / 30 or 1
+def axis_top(seconds: Sequence[float]) -> float:
+    """Return the longest duration; the 90th percentile if the longest would dwarf all others."""
+    ordered = sorted(seconds)
+    usual = ordered[int(AXIS_SHARE * (len(ordered) - 1))]
+    return usual if ordered[-1] > DWARFING * usual > 0 else ordered[-1]
+
+
+def _run_bar(run: PastRun, seconds: float, top: float) -> Bar:
+    shortest_bar = top / 30 or 1
+    is_cut = seconds > top
     when = isolated(format_date(timezone.localtime(run.scheduled_for), "Y-m-d H:i"))
     return Bar(
-        parts=(Part(look=LOOKS[run.status_group], value=max(seconds, shortest_bar)),),
-        mark=MARKS.get(run.status_group, ""),
+        parts=(Part(look=LOOKS[run.status_group], value=min(max(seconds, shortest_bar), top or 1)),),
+        mark=MARKS.get(run.status_group, "") + ("↑" if is_cut else ""),
         title=f"{when}: {STATUS_NAMES.get(run.status, run.status)}, {_duration(run)}",
     )
 

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.ui.format import instant, recorded, run_duration
+from report_orchestrator.admin.ui.format import elapsed, instant, recorded, run_duration
 from report_orchestrator.admin.ui.phrases import error_advice, error_title, isolated
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.models import ReportRun
@@ -78,7 +78,13 @@ def _advice(run: ReportRun) -> str:
 
 
 def _counts(run: ReportRun) -> Iterator[str]:
-    if run.started_at:
+    if run.retried_at:
+        yield (
+            gettext("Duration: {span} since it was retried at {retried}. First tried at {started}.")
+            if run.ended_at
+            else gettext("Created {age} ago, retried {span} ago.")
+        )
+    elif run.started_at:
         yield gettext("Duration: {span}.") if run.ended_at else gettext("Duration so far: {span}.")
     if run.polls:
         yield ngettext("Fireant was polled once.", "Fireant was polled {polls} times.", run.polls)
@@ -95,6 +101,9 @@ def fill(sentence: str | _StrPromise, run: ReportRun) -> SafeString:
         due=instant(run.scheduled_for),
         ended=instant(run.ended_at),
         wake=instant(run.wake_at),
+        started=instant(run.started_at),
+        retried=instant(run.retried_at),
+        age=elapsed(run.created_at, None),
         step=run.get_step_display(),
         person=isolated(run.triggered_by) or gettext("someone"),
         span=run_duration(run),

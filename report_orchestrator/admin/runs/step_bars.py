@@ -13,9 +13,10 @@ from report_orchestrator.models import Intervention, InterventionKind, ReportRun
 from report_orchestrator.models.runs import STEP_LABELS
 
 WIDTH = 1000.0  # of a bar, in the drawing's own units
+GAP = 24.0  # of the time before a retry by a person, however long
 NARROWEST = 5.0  # still visible, and wide enough for a finger
 
-Look: TypeAlias = Literal["good", "bad", "warn", "busy", "wait"]
+Look: TypeAlias = Literal["good", "bad", "warn", "busy", "wait", "idle"]
 State: TypeAlias = Literal["done", "now", "ahead", "stopped"]
 
 LOOKS: dict[str, Look] = {
@@ -64,14 +65,20 @@ class StepBar:
 def step_bars(
     run: ReportRun, attempts: Sequence[RunStep], interventions: Sequence[Intervention], now: datetime
 ) -> list[StepBar]:
-    """Return one bar for each step, on a scale from the run's creation to its end, or to `now`."""
+    """Return one bar for each step, on a scale from the run's creation to its end, or to `now`.
+
+    The scale is that of the work: the time until a retry by a person is cut to `GAP`. A step's duration is that since the
+    last retry, if it was taken since.
+    """
     until = run.ended_at or now
     retries = [action.made_at for action in interventions if action.kind == InterventionKind.RETRIED]
     segments = list(_segments(run, attempts, retries, until))
     end = max([until, *(segment.until for segment in segments)])
-    scale = WIDTH / max((end - run.created_at).total_seconds(), 0.001)
-    placed = [_placed(segment, run.created_at, scale) for segment in segments]
-    return [_bar(run, step, [segment for segment in placed if segment.step == step]) for step in Step]
+    gaps = [(segment.since, segment.until) for segment in segments if segment.is_idle]
+    scale = _Scale(begin=run.created_at, end=end, gaps=gaps)
+    placed = [_placed(segment, scale) for segment in segments]
+    handed_over = max((until for _since, until in gaps), default=run.created_at)
+    return [_bar(run, step, [segment for segment in placed if segment.step == step], handed_over) for step in Step]
 
 
 def _segments(
@@ -112,21 +119,41 @@ def _wait(step: str, since: datetime, until: datetime, label: str, *, is_idle: b
         step=step,
         since=since,
         until=until,
-        look="wait",
+        look="idle" if is_idle else "wait",
         is_waiting=True,
         label=label.format(span=duration(until - since)),
         is_idle=is_idle,
     )
 
 
-def _placed(segment: Segment, begin: datetime, scale: float) -> Segment:
-    x = max(0.0, (segment.since - begin).total_seconds() * scale)
-    x = min(x, WIDTH - NARROWEST)
-    width = max((segment.until - segment.since).total_seconds() * scale, NARROWEST)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """The places of instants between `begin` and `end`, with each of the `gaps` as wide as the others."""
+
+    begin: datetime
+    end: datetime
+    gaps: Sequence[tuple[datetime, datetime]]
+
+    def place(self, at: datetime) -> float:
+        gap = min(GAP, WIDTH / 2 / max(len(self.gaps), 1))
+        unit = (WIDTH - gap * len(self.gaps)) / max(self._worked(self.end).total_seconds(), 0.001)
+        return max(self._worked(at).total_seconds() * unit, 0.0) + gap * sum(at >= until for _since, until in self.gaps)
+
+    def _worked(self, at: datetime) -> timedelta:
+        return (
+            at
+            - self.begin
+            - sum((max(min(at, until) - since, timedelta(0)) for since, until in self.gaps), timedelta(0))
+        )
+
+
+def _placed(segment: Segment, scale: _Scale) -> Segment:
+    x = min(scale.place(segment.since), WIDTH - NARROWEST)
+    width = max(scale.place(segment.until) - x, NARROWEST)
     return replace(segment, x=round(x, 1), width=round(min(width, WIDTH - x), 1))
 
 
-def _bar(run: ReportRun, step: Step, segments: Sequence[Segment]) -> StepBar:
+def _bar(run: ReportRun, step: Step, segments: Sequence[Segment], handed_over: datetime) -> StepBar:
     state = _state(run, step)
     labels = {
         "done": gettext("done"),
@@ -134,12 +161,14 @@ def _bar(run: ReportRun, step: Step, segments: Sequence[Segment]) -> StepBar:
         "ahead": gettext("not started"),
         "stopped": gettext("stopped"),
     }
-    working = sum((segment.until - segment.since for segment in segments if not segment.is_idle), timedelta(0))
+    work = [segment for segment in segments if not segment.is_idle]
+    current = [segment for segment in work if segment.since >= handed_over] or work
+    working = sum((segment.until - segment.since for segment in current), timedelta(0))
     return StepBar(
         step=str(STEP_LABELS[step]),
         state=state,
         state_label=labels[state],
-        duration=duration(working) if segments else "",
+        duration=duration(working) if work else "",
         segments=segments,
     )
 

@@ -3,6 +3,7 @@
 readonly            the base of our admin classes, its paginator and read-only fields
 format, phrases     values, durations, times and error codes as text
 links               addresses in the reader's AdminSite
+definitions         the meaning of typical, late and failed, for all pages
 filters, search     lookups that an index answers
 charts, outcomes    SVG charts; colours and counts of outcomes
 masked_json         JSON without secrets

@@ -45,12 +45,18 @@ class Bar:
         return max(sum(part.value for part in self.parts), self.whole)
 
 
-def bars(drawn: Sequence[Bar], *, name: str, title: str, description: str, scale: str, height: int = 130) -> SafeString:
-    """Draw stacked bars. `name` makes ids unique on the page; `scale` describes the tallest bar."""
+def bars(
+    drawn: Sequence[Bar], *, name: str, title: str, description: str, scale: str, height: int = 130, places: int = 0
+) -> SafeString:
+    """Draw stacked bars. `name` makes ids unique on the page; `scale` describes the tallest bar.
+
+    Fewer bars than `places` are drawn at the right, as narrow as if there were so many.
+    """
     top = max((bar.height for bar in drawn), default=0) or 1
     pieces = [_grid(height, scale)]
-    for position, bar in enumerate(drawn):
-        pieces.append(_bar(bar, 100 / len(drawn), position, height, top))
+    places = max(places, len(drawn))
+    for position, bar in enumerate(drawn, start=places - len(drawn)):
+        pieces.append(_bar(bar, 100 / places, position, height, top))
     return svg(
         _joined(pieces), name=name, title=title, description=description, width="100%", height=TOP + height + FOOT
     )

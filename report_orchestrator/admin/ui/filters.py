@@ -18,6 +18,7 @@ from report_orchestrator.admin.ui.request_settings import settings_for
 from report_orchestrator.domain.runs import ENDED, RETRYABLE_BY_PERSON, UNFINISHED, Status
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
+from report_orchestrator.services.monitoring.failure_groups import RECENTLY
 from report_orchestrator.services.reports.conditions import CONDITIONS
 from report_orchestrator.wiring import get_ports
 
@@ -96,12 +97,7 @@ class LatelyFilter(SimpleListFilter):
     column: str
     also: Mapping[str, object] = {}
 
-    SPANS = {
-        "hour": timedelta(hours=1),
-        "day": timedelta(days=1),
-        "week": timedelta(weeks=1),
-        "month": timedelta(days=30),
-    }
+    SPANS = {"hour": timedelta(hours=1), "day": RECENTLY, "week": timedelta(weeks=1), "month": timedelta(days=30)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         """Return the time spans, shortest first."""

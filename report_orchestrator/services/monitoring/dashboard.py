@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 
 from report_orchestrator.conf import Settings
-from report_orchestrator.services.monitoring.failure_groups import FailureGroups, failures_since
+from report_orchestrator.services.monitoring.failure_groups import RECENTLY, FailureGroups, failures_since
 from report_orchestrator.services.monitoring.forecast import Forecast, read_forecast
 from report_orchestrator.services.monitoring.hourly_outcomes import (
     HOURS_SHOWN,
@@ -16,8 +16,6 @@ from report_orchestrator.services.monitoring.hourly_outcomes import (
 )
 from report_orchestrator.services.monitoring.snapshot import Snapshot, read_snapshot
 from report_orchestrator.services.monitoring.unfinished_runs import LatestActivity, read_latest_activity
-
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +38,6 @@ def read_dashboard(now: datetime, zone: tzinfo, settings: Settings, *, report_mo
         today=sum_hours(hours, start_of_day(now, zone)),
         hours=hours[-HOURS_SHOWN:],
         forecast=forecast,
-        failures=failures_since(now - DAY),
+        failures=failures_since(now - RECENTLY),
         latest_activity=read_latest_activity(now, snapshot.settings),
     )

@@ -1,7 +1,7 @@
 """Failed runs that can be retried, grouped by error code and step."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Min, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Left
@@ -13,6 +13,8 @@ from report_orchestrator.models.instants import InstantField
 MAX_COUNTED = 10_000
 """Failures beyond this number are not counted."""
 ERROR_SHOWN = 300  # characters
+RECENTLY = timedelta(days=1)
+"""How far back a failure needs attention, on every page and in every command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,15 @@ def marked_at(states: SharedStates, name: str) -> datetime | None:
 def late_before(now: datetime, settings: Settings) -> datetime:
     """Return the instant before which due reports without a run are late: the scheduler should have decided them."""
     if settings.scheduling_approach == "schedule":
-        return last_window(now - OVERDUE_AFTER, settings) + datetime.resolution
-    return now - OVERDUE_AFTER - settings.cron_sensor_interval
+        return last_window(now - late_after(settings), settings) + datetime.resolution
+    return now - late_after(settings)
+
+
+def late_after(settings: Settings) -> timedelta:
+    """Return the time without a run after which a due report is late; in the approach `schedule`, after its window."""
+    if settings.scheduling_approach == "schedule":
+        return OVERDUE_AFTER
+    return OVERDUE_AFTER + settings.cron_sensor_interval
 
 
 def decision_due_at(due_at: datetime, settings: Settings, switch: Switch | None = None) -> datetime:

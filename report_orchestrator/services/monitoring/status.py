@@ -9,6 +9,7 @@ from django.db.models import Count, Min
 
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, StateName
 from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.monitoring.failure_groups import RECENTLY
 from report_orchestrator.services.monitoring.findings import Finding, worker_finding
 from report_orchestrator.services.monitoring.snapshot import Pause, read_snapshot
 from report_orchestrator.services.scheduling.evaluations import EvaluatedSpan, spans_of
@@ -51,7 +52,7 @@ def read_status_summary(*, runtime: Runtime) -> StatusSummary:
         reports[row.state.value] += row.count
     for group in snapshot.unfinished_runs.groups:
         live_runs[group.status.value] += group.count
-    ended = ReportRun.objects.ended().filter(ended_at__gte=snapshot.now - timedelta(days=1)).order_by()
+    ended = ReportRun.objects.ended().filter(ended_at__gte=snapshot.now - RECENTLY).order_by()
     paused = ReportSchedule.objects.present().filter(paused_at__isnull=False).order_by("-paused_at", "pk")
     pauses = [
         Pause(report=str(row), since=row.paused_at, by=row.paused_by, reason=row.pause_reason)

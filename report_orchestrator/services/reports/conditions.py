@@ -9,7 +9,7 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.models.schedules import live_condition
-from report_orchestrator.services.monitoring.failure_groups import MAX_COUNTED, failed_since
+from report_orchestrator.services.monitoring.failure_groups import MAX_COUNTED, RECENTLY, failed_since
 from report_orchestrator.services.monitoring.overdue import late_before
 
 FLAKY_WITHIN = timedelta(days=7)
@@ -25,7 +25,7 @@ def late(schedules: Schedules, now: datetime, settings: Settings) -> Schedules:
 
 
 def failing(schedules: Schedules, now: datetime, settings: Settings) -> Schedules:
-    return schedules.filter(pk__in=failed_since(now - timedelta(days=1)).values("schedule"))
+    return schedules.filter(pk__in=failed_since(now - RECENTLY).values("schedule"))
 
 
 def flaky(schedules: Schedules, now: datetime, settings: Settings) -> Schedules:

@@ -23,7 +23,6 @@ from report_orchestrator.services.reports.run_history import (
 from report_orchestrator.services.timetable.cron_zone import zone_of, zone_or_default
 from report_orchestrator.services.timetable.effective_settings import effective_settings
 
-RUNS_SHOWN = 60
 CHANGES_SHOWN = 10
 TIMES_SHOWN = 10
 WEEKS_BACK = 39
@@ -70,7 +69,7 @@ def read_report_details(schedule: ReportSchedule, now: datetime) -> ReportDetail
         scheduler=scheduler_heartbeat(states, settings),
         unfinished_run_id=unfinished_scheduled_run(schedule.pk),
         next_times=upcoming,
-        past_runs=recent_runs(schedule.pk, RUNS_SHOWN),
+        past_runs=recent_runs(schedule.pk),
         first_day=first,
         last_day=last,
         counts_by_day=counts_by_day(schedule.pk, _count_from(first, zone, upcoming, now)),

@@ -15,7 +15,8 @@ from report_orchestrator.models.instants import InstantField
 from report_orchestrator.models.runs import UNSCHEDULED
 from report_orchestrator.services.monitoring.hourly_outcomes import StatusGroup, status_group
 
-RUNS_SHOWN = 20
+RUNS_READ = 60
+TYPICAL_OF = 20
 LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 COLUMNS = ("pk", "status", "scheduled_for", "started_at", "ended_at", "idle")
 
@@ -40,12 +41,12 @@ class PastRun:
 
 
 def recent_runs_by_schedule(schedules: Sequence[int]) -> Mapping[int, Sequence[PastRun]]:
-    """Return the last `RUNS_SHOWN` runs of each report, the oldest first. One query.
+    """Return the last `RUNS_READ` runs of each report, the oldest first. One query.
 
-    It looks up each report's twentieth run in `ro_run_history_idx` and reads on from there, however long its history.
+    It looks up each report's sixtieth run in `ro_run_history_idx` and reads on from there, however long its history.
     """
-    twentieth = ReportRun.objects.filter(schedule=OuterRef("pk")).order_by("-scheduled_for")
-    since = Subquery(twentieth.values("scheduled_for")[RUNS_SHOWN - 1 : RUNS_SHOWN])
+    newest = ReportRun.objects.filter(schedule=OuterRef("pk")).order_by("-scheduled_for")
+    since = Subquery(newest.values("scheduled_for")[RUNS_READ - 1 : RUNS_READ])
     rows = (
         ReportSchedule.objects.filter(pk__in=schedules)
         .annotate(since=Coalesce(since, Value(LONG_AGO, output_field=InstantField())))
@@ -57,22 +58,25 @@ def recent_runs_by_schedule(schedules: Sequence[int]) -> Mapping[int, Sequence[P
     for schedule, *values in rows:
         runs_of.setdefault(schedule, []).append(PastRun(*values))
     return {
-        schedule: sorted(runs, key=lambda run: (run.scheduled_for, run.pk))[-RUNS_SHOWN:]
+        schedule: sorted(runs, key=lambda run: (run.scheduled_for, run.pk))[-RUNS_READ:]
         for schedule, runs in runs_of.items()
     }
 
 
-def recent_runs(schedule: int, count: int) -> list[PastRun]:
+def recent_runs(schedule: int, count: int = RUNS_READ) -> list[PastRun]:
     rows = ReportRun.objects.filter(schedule=schedule).order_by("-scheduled_for", "-pk")
     return [PastRun(*values) for values in reversed(rows.values_list(*COLUMNS)[:count])]
 
 
 def typical_duration(runs: Sequence[PastRun]) -> timedelta | None:
-    """Return the median of the runs that succeeded; None before the first."""
+    """Return the median of the last `TYPICAL_OF` runs that succeeded; None before the first.
+
+    `runs` are the last `RUNS_READ` of the report, oldest first, wherever it is shown.
+    """
     durations = [
         run.duration.total_seconds() for run in runs if run.status == Status.SUCCEEDED and run.duration is not None
     ]
-    return timedelta(seconds=median(durations)) if durations else None
+    return timedelta(seconds=median(durations[-TYPICAL_OF:])) if durations else None
 
 
 def counts_by_day(schedule: int, since: datetime) -> Mapping[date, Mapping[StatusGroup, int]]:
