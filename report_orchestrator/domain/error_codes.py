@@ -31,6 +31,10 @@ class Trait(Flag):
     """Fireant may or may not have the job, so a retry may submit it twice."""
     NEEDS_NEW_JOB = auto()
     """The job is of no further use: a retry by a person reads the report again and submits a new job."""
+    REPORT_AT_FAULT = auto()
+    """The report must be corrected in the project: until then a retry fails again."""
+    NEEDS_NEW_RUN = auto()
+    """No retry helps: what a person can do is to start a new run of the report."""
 
 
 RETRY = _("Retry the run.")
@@ -38,6 +42,7 @@ SUBMITS_ANEW = _("Retry the run: it submits a new job.")
 RETRY_LATER = _("The report is fine. Retry the run once the service has recovered.")
 CORRECT_SETTING = _("Correct the setting or permission named in the error, restart qcluster, then retry the run.")
 CORRECT_REPORT = _("Correct the report in the project, then retry the run.")
+ENABLE_REPORT = _("Enable the report in the project if it should run.")
 START_NEW = _("Start a new run of the report.")
 RUN_OR_BACKFILL = _("Run or backfill the report if the result is still needed.")
 CHECK_RESULT = _("Check the result's path in the result store, then retry the run.")
@@ -73,6 +78,8 @@ _TRANSIENT = Trait.TRANSIENT
 _DOWN = Trait.TRANSIENT | Trait.FIREANT_DOWN
 _LOST = Trait.TRANSIENT | Trait.UNKNOWN_OUTCOME
 _NEW_JOB = Trait.FIREANT_UP | Trait.NEEDS_NEW_JOB
+_AT_FAULT = Trait.REPORT_AT_FAULT
+_NEW_RUN = Trait.NEEDS_NEW_RUN
 
 
 class ErrorCode(StrEnum):
@@ -107,13 +114,13 @@ class ErrorCode(StrEnum):
     RESULT_CUT_SHORT = "result_cut_short", _("the result was incomplete"), RETRY, _TRANSIENT
     RESULT_IS_A_PAGE = "result_is_a_page", _("a web page was returned instead of the result"), CHECK_GATEWAY
     RESULT_END_UNKNOWN = "result_end_unknown", _("cannot verify that the result is complete"), SEND_LENGTH
-    RESULT_TOO_LARGE = "result_too_large", _("the result is too large"), SHRINK_RESULT, _NEW_JOB
+    RESULT_TOO_LARGE = "result_too_large", _("the result is too large"), SHRINK_RESULT, _NEW_JOB | _AT_FAULT
     SUBMISSION_UNKNOWN = "submission_unknown", _("submission not confirmed"), FIND_REFERENCE, _DOWN | _LOST
     SUBMISSION_FAILED = "submission_failed", _("the submission failed"), CHECK_SUBMISSION, _LOST
     POLL_ATTEMPTS_USED_UP = "poll_attempts_used_up", _("Fireant did not finish in time"), RAISE_LIMIT
-    PAYLOAD_MISSING = "payload_missing", _("the payload is missing"), START_NEW
-    INVALID_PAYLOAD = "invalid_payload", _("the payload cannot be built"), CORRECT_PAYLOAD
-    INVALID_REPORT = "invalid_report", _("the report's definition is invalid"), CORRECT_REPORT
+    PAYLOAD_MISSING = "payload_missing", _("the payload is missing"), START_NEW, _NEW_RUN
+    INVALID_PAYLOAD = "invalid_payload", _("the payload cannot be built"), CORRECT_PAYLOAD, _AT_FAULT
+    INVALID_REPORT = "invalid_report", _("the report's definition is invalid"), CORRECT_REPORT, _AT_FAULT
     UNEXPECTED = "unexpected", _("unexpected error"), ASK_DEVELOPERS, _TRANSIENT
     UNSTORABLE = "unstorable", _("the step's outcome cannot be stored"), CORRECT_VALUE
     SET_ASIDE = "set_aside", _("workers were lost repeatedly"), FIND_REASON
@@ -125,7 +132,12 @@ class ErrorCode(StrEnum):
     STORAGE = "storage", _("the result store rejected the result"), CHECK_RESULT
     MODIFIER_RECORD = "modifier_record", _("the modifier cannot be saved in the project's table"), CORRECT_MODIFIERS
     JOB_RECORD = "job_record", _("the job cannot be saved in the project's job table"), CORRECT_JOB_TABLE
-    OTHER_REPORT_MODEL = "other_report_model", _("the report belongs to a different model than REPORT_MODEL"), START_NEW
+    OTHER_REPORT_MODEL = (
+        "other_report_model",
+        _("the report belongs to a different model than REPORT_MODEL"),
+        START_NEW,
+        _NEW_RUN,
+    )
     NO_SPACE = "no_space", _("the result store is full"), FREE_SPACE, _TRANSIENT
     ONELAKE_AT_CAPACITY = "onelake_at_capacity", _("OneLake is at capacity"), RETRY_LATER, _TRANSIENT
     ONELAKE_PAUSED = "onelake_paused", _("the Fabric capacity is paused"), RETRY_LATER, _TRANSIENT
@@ -146,23 +158,23 @@ class ErrorCode(StrEnum):
     ENTRA_NO_ANSWER = "entra_no_answer", _("no response from Entra"), RETRY_LATER, _TRANSIENT
     TABLE = "table", _("the Delta table cannot be written"), RETRY, _TRANSIENT
     TABLE_CONFLICT = "table_conflict", _("another writer changed the Delta table first"), RETRY, _TRANSIENT
-    NO_EVENT_GROUP = "no_event_group", _("no event group"), CORRECT_REPORT
-    EMPTY_EVENT_GROUP = "empty_event_group", _("the event group is empty"), CORRECT_REPORT
-    UNKNOWN_EVENT_TYPE = "unknown_event_type", _("unknown event type"), CORRECT_REPORT
-    MIXED_EVENT_TYPES = "mixed_event_types", _("events of different types"), CORRECT_REPORT
-    INCOMPLETE_EVENT = "incomplete_event", _("an event lacks a number"), CORRECT_REPORT
+    NO_EVENT_GROUP = "no_event_group", _("no event group"), CORRECT_REPORT, _AT_FAULT
+    EMPTY_EVENT_GROUP = "empty_event_group", _("the event group is empty"), CORRECT_REPORT, _AT_FAULT
+    UNKNOWN_EVENT_TYPE = "unknown_event_type", _("unknown event type"), CORRECT_REPORT, _AT_FAULT
+    MIXED_EVENT_TYPES = "mixed_event_types", _("events of different types"), CORRECT_REPORT, _AT_FAULT
+    INCOMPLETE_EVENT = "incomplete_event", _("an event lacks a number"), CORRECT_REPORT, _AT_FAULT
     EVENT_SOURCE = "event_source", _("the function of EVENT_SOURCE failed"), CORRECT_EVENT_SOURCE
-    UNUSABLE_KEY = "unusable_key", _("the report's key cannot be used"), CORRECT_REPORT
-    INVALID_CRON = "invalid_cron", _("invalid cron expression"), CORRECT_REPORT
-    INVALID_TIMEZONE = "invalid_timezone", _("invalid time zone"), CORRECT_REPORT
-    NO_CRON = "no_cron", _("no cron expression"), CORRECT_REPORT
+    UNUSABLE_KEY = "unusable_key", _("the report's key cannot be used"), CORRECT_REPORT, _AT_FAULT
+    INVALID_CRON = "invalid_cron", _("invalid cron expression"), CORRECT_REPORT, _AT_FAULT
+    INVALID_TIMEZONE = "invalid_timezone", _("invalid time zone"), CORRECT_REPORT, _AT_FAULT
+    NO_CRON = "no_cron", _("no cron expression"), CORRECT_REPORT, _AT_FAULT
     REPORT_NOT_FOUND = "report_not_found", _("the report no longer exists"), NOTHING_TO_DO
-    DISABLED = "disabled", _("the report is disabled"), _("Enable the report in the project if it should run.")
-    CANCELED = "canceled", _("canceled by a user"), START_NEW
-    MISSED = "missed", _("the scheduler was not running at this time"), RUN_OR_BACKFILL
+    DISABLED = "disabled", _("the report is disabled"), ENABLE_REPORT, _AT_FAULT
+    CANCELED = "canceled", _("canceled by a user"), START_NEW, _NEW_RUN
+    MISSED = "missed", _("the scheduler was not running at this time"), RUN_OR_BACKFILL, _NEW_RUN
     SHADOW = "shadow", _("another system serves this time"), _("Nothing to do. shadow_report compares both systems.")
-    OVERLAP = "overlap", _("the report's previous run had not ended"), RUN_OR_BACKFILL
-    BEYOND_LOOKBACK = "beyond_lookback", _("the scheduled time is too old to run"), RUN_OR_BACKFILL
+    OVERLAP = "overlap", _("the report's previous run had not ended"), RUN_OR_BACKFILL, _NEW_RUN
+    BEYOND_LOOKBACK = "beyond_lookback", _("the scheduled time is too old to run"), RUN_OR_BACKFILL, _NEW_RUN
 
 
 class RefusalCode(StrEnum):

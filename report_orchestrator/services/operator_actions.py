@@ -9,7 +9,7 @@ from django.db import OperationalError, transaction
 from report_orchestrator.domain.error_codes import ErrorCode, RefusalCode
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Status, Step, StepResult, resume_step
 from report_orchestrator.exceptions import LeaseLostError, NotPossibleError
-from report_orchestrator.models import InterventionKind, ReportRun, RunStep
+from report_orchestrator.models import InterventionKind, ReportRun, RunStep, ScheduleState
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_run_event
 from report_orchestrator.services.evidence.audit import record_interventions
@@ -17,6 +17,7 @@ from report_orchestrator.services.running.lease import last_attempt
 
 CANCEL_ATTEMPTS = 5
 """A worker may write the run between reading and canceling it, so a cancellation is tried this often."""
+TIMING_PROBLEMS = frozenset({ErrorCode.NO_CRON, ErrorCode.INVALID_CRON, ErrorCode.INVALID_TIMEZONE})
 _NO_JOB: Mapping[str, object] = {
     "fireant_job_id": "",
     "fireant_status": "",
@@ -84,6 +85,21 @@ def _requeue(run: ReportRun, runtime: Runtime) -> None:
 def _idle(run: ReportRun, now: datetime) -> timedelta | None:
     """Return the time before this retry, which no duration counts; None for a run that never started."""
     return None if run.started_at is None else max(now - run.started_at, timedelta(0))
+
+
+def remaining_cause(run: ReportRun, *, has_payload: bool = True) -> str:
+    """Return the error code with which a retry would fail again, by the report as it was last discovered; "" if none is known.
+
+    A quarantine for a cron or zone does not count, as a retry needs neither.
+    """
+    step, schedule = resume_step(Step(run.step), run.error_code), run.schedule
+    if step is Step.EXTERNAL_JOB_SUBMISSION and not has_payload:
+        return ErrorCode.PAYLOAD_MISSING
+    if step is not Step.REPORT_DATA:
+        return ""
+    if schedule.state == ScheduleState.REMOVED:
+        return ErrorCode.REPORT_NOT_FOUND
+    return schedule.problem_code if schedule.problem_code not in TIMING_PROBLEMS else ""
 
 
 def cancel_fingerprint(run: ReportRun) -> int:

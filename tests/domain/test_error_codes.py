@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from report_orchestrator.domain.error_codes import ErrorCode, Trait, advice_of, title_of, traits_of
@@ -54,3 +56,14 @@ def test_the_status_of_a_response_decides_the_advice(code: str, advice: str) -> 
 )
 def test_the_status_of_a_response_decides_its_traits(code: str, traits: Trait) -> None:
     assert traits_of(code) == traits
+
+
+def test_the_act_of_a_code_is_that_of_its_advice() -> None:
+    at_fault = {code for code in ErrorCode if Trait.REPORT_AT_FAULT in code.traits}
+    new_run = {code for code in ErrorCode if Trait.NEEDS_NEW_RUN in code.traits}
+
+    assert not at_fault & new_run
+    assert at_fault == {
+        code for code in ErrorCode if re.search("^(Correct|Enable) the report |^Make the report", code.advice)
+    }
+    assert new_run == {code for code in ErrorCode if re.search("^Start a new run|^Run or backfill", code.advice)}

@@ -31,11 +31,12 @@ AT_MOST = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """A link to a confirmation."""
+    """A link to a confirmation, or to the report in the project. The main one is what the advice says."""
 
     label: str
     address: str
     is_destructive: bool = False
+    is_main: bool = False
 
 
 class ConfirmingAdmin(ReadOnlyAdmin[M]):
@@ -75,6 +76,10 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
             if action.is_permitted(request.user) and not action.refusal(row)
         ]
 
+    def page_buttons(self, request: HttpRequest, row: M) -> list[Button]:
+        """Return the buttons of the row's own page."""
+        return self.buttons(request, row)
+
     def offered_actions(self, row: M) -> Iterable[RowAction[Any]]:
         """Return the actions offered on a row's page."""
         return self.row_actions
@@ -99,7 +104,7 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
         """Add the buttons to the row's page."""
         row: M = context["original"]
         return super().render_change_form(
-            request, {**context, "ro_buttons": self.buttons(request, row)}, *args, **kwargs
+            request, {**context, "ro_buttons": self.page_buttons(request, row)}, *args, **kwargs
         )
 
     def action_view(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -208,6 +213,14 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
         if len(keys) == 1:
             return self._address(self.model, "change", keys[0])
         return self._address(self.model, "changelist")
+
+
+def host_buttons(address: str | None, *, is_at_fault: bool) -> list[Button]:
+    """Return the link to the report in the project; none where the reader may not open it."""
+    if address is None:
+        return []
+    label = gettext("Correct it in the project ↗") if is_at_fault else gettext("Open in the project ↗")
+    return [Button(label=label, address=address, is_main=is_at_fault)]
 
 
 def _page(action: WholeAction) -> str:

@@ -29,6 +29,11 @@ REPORTS_AT_MOST = 50
 """Reports of one backfill, few enough to count their times beforehand."""
 
 
+ON_RESUMING = {
+    "latest": _("When scheduling resumes, each report runs the latest of its missed times (MISSED_RUNS)."),
+    "all": _("When scheduling resumes, all missed times run (MISSED_RUNS)."),
+    "none": _("When scheduling resumes, no missed times run (MISSED_RUNS)."),
+}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta.resolution
 
@@ -111,12 +116,13 @@ class Pause(ReportAction):
     permission = "pause_reports"
     button = _("Pause")
     submit = ngettext_lazy("Pause {count} report", "Pause {count} reports", "count")
-    consequence = _(
-        "No scheduled runs are created until someone resumes the reports. Runs in progress continue. On resuming, "
-        "the setting MISSED_RUNS selects which of the missed times run."
-    )
+    consequence = _("No scheduled runs are created until someone resumes the reports. Runs in progress continue.")
     done = _("Reports paused: {count}.")
     record = "Paused"
+
+    def consequences(self, runtime: Runtime) -> list[str]:
+        """Tell which of the missed times will run."""
+        return [*super().consequences(runtime), str(ON_RESUMING[runtime.settings.missed_runs])]
 
     def refusal_by_state(self, schedule: ReportSchedule) -> str:
         return gettext("The report is already paused.") if schedule.paused_at else ""
@@ -135,11 +141,15 @@ class Resume(ReportAction):
     permission = "pause_reports"
     button = _("Resume")
     submit = ngettext_lazy("Resume {count} report", "Resume {count} reports", "count")
-    consequence = _("Scheduled runs are created again. The setting MISSED_RUNS selects which of the missed times run.")
+    consequence = _("Scheduled runs are created again.")
     done = _("Reports resumed: {count}.")
     record = "Resumed"
 
-    def caution(self) -> str:
+    def consequences(self, runtime: Runtime) -> list[str]:
+        """Tell which of the missed times run now."""
+        return [*super().consequences(runtime), str(ON_RESUMING[runtime.settings.missed_runs])]
+
+    def caution(self, schedules: Sequence[ReportSchedule]) -> str:
         """The pause of all reports remains."""
         if not all_are_paused():
             return ""
@@ -234,4 +244,5 @@ def _planned(schedule: ReportSchedule, answers: Mapping[str, Any], runtime: Runt
     return plan_backfill([schedule], days, limit=BACKFILLED_AT_MOST)
 
 
-REPORT_ACTIONS: tuple[RowAction[ReportSchedule], ...] = (Run(), Pause(), Resume(), Backfill())
+RUN = Run()
+REPORT_ACTIONS: tuple[RowAction[ReportSchedule], ...] = (RUN, Pause(), Resume(), Backfill())

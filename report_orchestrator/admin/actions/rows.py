@@ -49,8 +49,12 @@ class RowAction(Action[M]):
         """Return the consequence for this row."""
         return ""
 
-    def caution(self) -> str:
-        """Return a warning that holds for all rows; empty without one."""
+    def consequences(self, runtime: Runtime) -> list[str]:
+        """Return the consequences for all rows."""
+        return [str(self.consequence)]
+
+    def caution(self, rows: Sequence[M]) -> str:
+        """Return a warning about these rows; empty without one."""
         return ""
 
     def version_of(self, row: M) -> int:
@@ -84,8 +88,8 @@ class RowAction(Action[M]):
             version=versions(self, rows),
             refusal="" if rows or plan.skipped else nothing,
             count=len(rows),
-            consequences=[str(self.consequence)] if rows else [],
-            caution=self.caution() if rows else "",
+            consequences=self.consequences(runtime) if rows else [],
+            caution=self.caution(rows) if rows else "",
             named=[
                 (str(row), self.effect(row) if answers is None else self.preview(row, answers, runtime))
                 for row in rows[:NAMED]

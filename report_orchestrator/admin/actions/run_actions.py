@@ -1,16 +1,22 @@
 """The actions on runs: retry, release, cancel."""
 
-from django.utils.translation import gettext, ngettext_lazy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.actions.base import ConfirmedRequest
+from report_orchestrator.admin.actions.base import ConfirmedRequest, Question, Target
 from report_orchestrator.admin.actions.rows import RowAction
-from report_orchestrator.admin.ui.phrases import isolated
+from report_orchestrator.admin.ui.phrases import error_advice, error_title, isolated, number
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Step, resume_step
-from report_orchestrator.models import ReportRun
+from report_orchestrator.models import ReportRun, RunPayload
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
-from report_orchestrator.services.operator_actions import cancel_fingerprint, cancel_run, retry_run
+from report_orchestrator.runtime import Runtime
+from report_orchestrator.services.operator_actions import cancel_fingerprint, cancel_run, remaining_cause, retry_run
 
 STATUS_WORDS = {status.value: label for status, label in STATUS_LABELS.items()}
 ON_HOLD = ErrorCode.SUBMISSION_UNKNOWN
@@ -30,6 +36,16 @@ def _resume_label(run: ReportRun) -> str:
     return str(STEP_LABELS[resume_step(Step(run.step), run.error_code)])
 
 
+def _remaining_cause(run: ReportRun) -> str:
+    return remaining_cause(run, has_payload=getattr(run, "has_payload", True))
+
+
+def _warning(run: ReportRun) -> str:
+    """Return the rest of the effect's sentence if a retry fails again."""
+    cause = _remaining_cause(run)
+    return gettext("; will fail again: {cause}").format(cause=error_title(cause)) if cause else ""
+
+
 class Retry(RowAction[ReportRun]):
     """Retry a run from the step that failed, or from the first if it needs a new job."""
 
@@ -38,12 +54,37 @@ class Retry(RowAction[ReportRun]):
     button = _("Retry")
     submit = ngettext_lazy("Retry {count} run", "Retry {count} runs", "count")
     consequence = _(
-        "Each run continues at the step named here, with all attempts available again. That is the step that failed. "
-        "Only if Fireant's job failed or is lost, or Fireant rejected it, the report is read again and a new job is "
-        "submitted."
+        "Each run continues at the step named here: the one that failed or, if Fireant's job is of no further use, the first."
     )
     done = _("Runs retried: {count}.")
     record = "Retried"
+
+    def ask(self, target: Target[ReportRun], answers: Mapping[str, Any] | None, runtime: Runtime) -> Question:
+        """Read with each run whether its cause remains."""
+        has_payload = Exists(RunPayload.objects.filter(run=OuterRef("pk")))
+        rows = target.rows.select_related("schedule").annotate(has_payload=has_payload)
+        return super().ask(replace(target, rows=rows), answers, runtime)
+
+    def consequences(self, runtime: Runtime) -> list[str]:
+        """Tell how often each step may be tried again."""
+        tries = runtime.settings.max_retries + 1
+        again = ngettext("Each step may again be tried once.", "Each step may again be tried {count} times.", tries)
+        return [*super().consequences(runtime), again.format(count=tries)]
+
+    def caution(self, runs: Sequence[ReportRun]) -> str:
+        """Count the runs that will fail again."""
+        causes = [cause for run in runs if (cause := _remaining_cause(run))]
+        if not causes:
+            return ""
+        if len(runs) == 1:
+            text = gettext("This will fail again. The cause remains: {cause}. {advice}")
+            return text.format(cause=error_title(causes[0]), advice=error_advice(causes[0]))
+        text = ngettext(
+            "{count} of these runs will fail again, as its cause remains.",
+            "{count} of these runs will fail again, as their causes remain.",
+            len(causes),
+        )
+        return text.format(count=number(len(causes)))
 
     def refusal(self, run: ReportRun) -> str:
         if run.status in RETRYABLE_BY_PERSON:
@@ -65,7 +106,7 @@ class Retry(RowAction[ReportRun]):
             text = gettext("starts over at the step “{step}” and submits a new job")
         else:
             text = gettext("continues at the step “{step}”")
-        return text.format(step=_resume_label(run))
+        return f"{text.format(step=_resume_label(run))}{_warning(run)}"
 
     def version_of(self, run: ReportRun) -> int:
         """Return the version: every write to a failed run matters."""

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.actions.base import ConfirmedRequest, Question
 from report_orchestrator.admin.actions.confirm import ConfirmingAdmin
+from report_orchestrator.admin.actions.report_actions import ON_RESUMING
 from report_orchestrator.admin.actions.whole import WholeAction
 from report_orchestrator.admin.ui.format import instant
 from report_orchestrator.admin.ui.phrases import number
@@ -22,12 +23,6 @@ from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.monitoring.snapshot import Pause, pause_from, read_shared_states
 from report_orchestrator.services.scheduling.pausing import count_scheduled, pause_all_if_scheduled, resume_all
-
-MISSED = {
-    "latest": _("When scheduling resumes, each report runs the latest of its missed times (MISSED_RUNS)."),
-    "all": _("When scheduling resumes, all missed times run (MISSED_RUNS)."),
-    "none": _("When scheduling resumes, no missed times run (MISSED_RUNS)."),
-}
 
 
 class PauseAll(WholeAction):
@@ -56,7 +51,7 @@ class PauseAll(WholeAction):
             consequences=[
                 stopping.format(count=number(counts.scheduled)),
                 continuing.format(count=number(unfinished)),
-                str(MISSED[missed]),
+                str(ON_RESUMING[missed]),
             ],
         )
 
@@ -89,7 +84,7 @@ class ResumeAll(WholeAction):
         return Question(
             version=f"{pause.since}/{counts.scheduled}/{counts.paused}/{missed}",
             count=counts.scheduled,
-            consequences=[_with_paused(resuming, counts.paused), str(MISSED[missed])],
+            consequences=[_with_paused(resuming, counts.paused), str(ON_RESUMING[missed])],
             caution=describe_pause(pause),
         )
 

@@ -10,11 +10,12 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.actions.confirm import Button, ConfirmingAdmin
+from report_orchestrator.admin.actions.confirm import Button, ConfirmingAdmin, host_buttons
 from report_orchestrator.admin.actions.report_actions import REPORT_ACTIONS
 from report_orchestrator.admin.actions.rows import parse_keys
 from report_orchestrator.admin.reports.cron_check import CHECKED_AT_MOST, check_cron
-from report_orchestrator.models import ReportSchedule
+from report_orchestrator.admin.ui.links import host_report_address
+from report_orchestrator.models import ReportSchedule, ScheduleState
 from report_orchestrator.wiring import get_ports
 
 
@@ -66,6 +67,13 @@ class ScheduleActions(ConfirmingAdmin[ReportSchedule]):
             address = f"{self._address(ReportSchedule, 'check_cron')}?ids={schedule.pk}"
             made.append(Button(label=gettext("Check cron"), address=address))
         return made
+
+    def page_buttons(self, request: HttpRequest, schedule: ReportSchedule) -> list[Button]:
+        """Lead to the report in the project: first of all if only there it can be made to run."""
+        made, host = self.buttons(request, schedule), host_report_address(self.admin_site, schedule, request)
+        is_at_fault = schedule.state in {ScheduleState.QUARANTINED, ScheduleState.DISABLED}
+        button = host_buttons(host, is_at_fault=is_at_fault)
+        return [*button, *made] if is_at_fault else [*made, *button]
 
     def _checked(self, request: HttpRequest, keys: list[int]) -> HttpResponse:
         rows = self.get_queryset(request).filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -28,13 +27,13 @@ from report_orchestrator.admin.ui.format import (
     report_state,
     signed,
 )
-from report_orchestrator.admin.ui.links import host_address, may_view_runs
+from report_orchestrator.admin.ui.links import host_report_address, may_view_runs
 from report_orchestrator.admin.ui.outcomes import LOOKS, STATUS_NAMES, describe_outcomes
 from report_orchestrator.admin.ui.phrases import away, cron_in_words, error_title, isolated
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.ui.request_settings import settings_for
 from report_orchestrator.admin.ui.search import ungrouped
-from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.monitoring.overdue import late_before
 from report_orchestrator.services.reports.conditions import evaluated_once
 from report_orchestrator.services.reports.run_history import PastRun, recent_runs_by_schedule, typical_duration
@@ -88,7 +87,7 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
                 all_are_paused=pause,
                 live_unless_switched=not settings_for(request).shadow,
                 past=past.get(row.pk, ()),
-                host_address=self._host_address(row, request),
+                host_address=host_report_address(self.admin_site, row, request),
             )
             setattr(row, "row_context", context)  # noqa: B010 - not a field of the model
         return changelist
@@ -102,15 +101,6 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
         if key != search_term.strip():
             matches = matches | queryset.filter(report_key=key)
         return (evaluated_once(matches) if key else matches), False
-
-    def _host_address(self, schedule: ReportSchedule, request: HttpRequest) -> str | None:
-        if schedule.state == ScheduleState.REMOVED:
-            return None
-        try:
-            model = apps.get_model(schedule.report_model)
-        except (LookupError, ValueError):  # the project no longer has this model
-            return None
-        return host_address(self.admin_site, model, schedule.report_key, request)
 
     @admin.display(description=_("state"), ordering="state")
     def signed_state(self, schedule: ReportSchedule) -> SafeString:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+
+from report_orchestrator.models import ReportSchedule, ScheduleState
 
 M = TypeVar("M", bound=Model)
 
@@ -95,6 +98,17 @@ def host_address(site: AdminSite, model: type[Model], key: str, request: HttpReq
     if not site.is_registered(model) or not site.get_model_admin(model).has_view_permission(request):
         return None
     return page_address(model, site.name, quote(key))
+
+
+def host_report_address(site: AdminSite, schedule: ReportSchedule, request: HttpRequest) -> str | None:
+    """Return the page of a report in the project, on the same terms as `host_address`; None for a removed report."""
+    if schedule.state == ScheduleState.REMOVED:
+        return None
+    try:
+        model = apps.get_model(schedule.report_model)
+    except (LookupError, ValueError):  # the project no longer has this model
+        return None
+    return host_address(site, model, schedule.report_key, request)
 
 
 def _address(model: type[Model], page: str, site_name: str, *args: object) -> str | None:
