@@ -48,7 +48,7 @@ chromium pgbouncer:
 bench: $(STAMP) ## measure this machine and print a table; half an hour
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(STAMP) pgbouncer ## ten minutes, or MINUTES=…, of random faults on four setups, then 50,000 random histories of reports and planted faults; SEED=… replays
+soak: $(STAMP) pgbouncer ## ten minutes, or MINUTES=…, of random faults on five setups, then 50,000 random histories of reports and planted faults; SEED=… replays
 	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 	@SCHEDULE_SEEDS=$(or $(SEED),$$(shuf -i 10-999999 -n 1))+100 $(BIN)/python -m pytest -q -n 2 tests/services/scheduling/test_schedule_model.py
 	@$(BIN)/python -m pytest -q -n 2 tests/services/scheduling/test_planted_faults.py

@@ -25,3 +25,10 @@ class ReportsRouter:
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
         return db == home_of(app_label)
+
+
+class ReplicaReads(ReportsRouter):
+    """Everything is read from the replica of its database."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str:
+        return f"{home_of(model._meta.app_label)}_replica"

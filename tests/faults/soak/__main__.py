@@ -9,21 +9,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 import tests.faults.soak
-from tests.demo.environment import Environment
 from tests.faults.soak.cluster import Supervised
 from tests.faults.soak.faults import Stage, faults_of, withdraw
 from tests.faults.soak.setups import SETUPS, Setup
-from tests.faults.soak.verdict import judge, settled
+from tests.faults.soak.verdict import Outcome, judge, settled
 from tests.support.signals import take_ignored_signals
 
 console = Console(highlight=False)
-FAULTS_A_TURN = 5
-PAUSES = (0.2, 1.0)  # seconds between two faults
+FAULTS_A_TURN = 10
+PAUSES = (0.1, 0.7)  # seconds between two faults
 
 
 def main() -> int:
@@ -35,33 +35,41 @@ def main() -> int:
     options = parser.parse_args()
     take_ignored_signals()
     seconds = options.minutes * 60 / len(options.on)
-    return max([soak_on(name, options.seed, seconds) for name in options.on])
+    total = Outcome()
+    for name in options.on:
+        total.add(soak_on(name, options.seed, seconds))
+    console.print(f"all: {total}")
+    return int(not total.holds)
 
 
-def soak_on(name: str, seed: int, seconds: float) -> int:
+def soak_on(name: str, seed: int, seconds: float) -> Outcome:
     """Run the soak on one setup; keep its folder, with logs and databases, if it fails."""
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     console.print(f"{name}, seed {seed}, {seconds:.0f} s, in {folder}")
     with SETUPS[name](folder) as setup:
-        prepare(setup.direct)
+        prepare(setup)
         with setup.direct.fireant("--seconds-queued", "0.2", "--seconds-running", "1", "--quiet"):
-            status = soak(setup, random.Random(seed), seconds)
-    if not status:
+            outcome = soak(setup, random.Random(seed), seconds)
+    if outcome.holds:
         shutil.rmtree(folder)
-    return status
+    return outcome
 
 
-def prepare(environment: Environment) -> None:
-    """Prepare a seeded environment whose reports run manually only."""
+def prepare(setup: Setup) -> None:
+    """Prepare seeded databases, without routing reads to a replica, and let reports run manually only."""
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.host.settings"}
+    environment = replace(setup.direct, overrides=setup.direct.overrides | settings)
     environment.manage("migrate", "-v0")
     environment.manage("migrate", "-v0", "--database", "reports")
     environment.manage("seed_reports")
     environment.manage("discover_reports")
     environment.manage("pause_reports", "--all", "--reason", "soak")
+    if setup.replicated:
+        setup.replicated.await_replay()
 
 
-def soak(setup: Setup, chance: random.Random, seconds: float) -> int:
-    """Run reports and inject faults for so long; return 0 if the invariants hold afterwards."""
+def soak(setup: Setup, chance: random.Random, seconds: float) -> Outcome:
+    """Run reports and inject faults for so long; judge afterwards."""
     cluster = Supervised(setup.cluster)
     stage = Stage(setup=setup, cluster=cluster, chance=chance)
     faults, injected = faults_of(setup), Counter[str]()
@@ -69,7 +77,7 @@ def soak(setup: Setup, chance: random.Random, seconds: float) -> int:
     try:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            setup.direct.manage("run_report", *[str(chance.randint(1, 31)) for _ in range(5)])
+            stage.run_reports()
             for [kind] in [chance.choices(list(faults), shares) for _ in range(FAULTS_A_TURN)]:
                 cluster.keep_running(chance.uniform(*PAUSES))
                 injected[kind] += faults[kind][0](stage)
@@ -79,7 +87,7 @@ def soak(setup: Setup, chance: random.Random, seconds: float) -> int:
         runs = settled(setup, cluster)
     finally:
         cluster.stop()
-    return judge(setup, runs, injected, console)
+    return judge(stage, runs, injected, console)
 
 
 if __name__ == "__main__":

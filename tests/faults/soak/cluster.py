@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 
 import psutil
 
-from tests.demo.environment import ROOT, Environment, end_group
+from tests.demo.environment import PATIENCE, ROOT, Environment, end_group
+
+CHILDREN = 5  # of eight that its main process and sentinel start
+STARTED = re.compile(rb"child started role='(\w+)' pid=(\d+)")
 
 
 class Supervised:
@@ -17,7 +21,8 @@ class Supervised:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.starts = 0
-        self._log = (environment.folder / "qcluster.log").open("ab")
+        self._path = environment.folder / "qcluster.log"
+        self._log = self._path.open("ab")
         self._start()
 
     def _start(self) -> None:
@@ -50,6 +55,22 @@ class Supervised:
             return sorted([main, *main.children(recursive=True)], key=lambda process: process.pid)
         except psutil.NoSuchProcess:
             return []
+
+    def processes_once_started(self) -> list[psutil.Process]:
+        """Wait for its children; return all its processes, or none if there are no children in time."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if len(processes := self.processes()) > CHILDREN:
+                return processes
+            self.keep_running(0.05)
+        return []
+
+    def role(self, pid: int) -> str:
+        """Return the role of one of its processes, as its log says."""
+        if pid == self.process.pid:
+            return "main"
+        started = STARTED.findall(self._path.read_bytes())
+        return next((role.decode() for role, child in reversed(started) if int(child) == pid), "starting")
 
     def stop(self) -> None:
         end_group(self.process)

@@ -6,8 +6,9 @@ import json
 import random
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -31,6 +32,9 @@ HOSTILE_ANSWERS: Sequence[Mapping[str, Any]] = (
     *({"endpoint": endpoint, "kind": "malformed_json"} for endpoint in ("submit", "status")),
     {"endpoint": "submit", "kind": "no_job_id"},
     {"endpoint": "status", "kind": "unknown_status"},
+    # Each is a begun token again and again, which masking must not search from each position.
+    {"endpoint": "status", "kind": "malformed_json", "text": "eyJ-" * 250_000},
+    {"endpoint": "status", "kind": "unknown_status", "text": "eyJ-" * 250_000},
 )
 """Answers of Fireant after which every run still succeeds, unless it is held for a submission of unknown outcome."""
 STORE_FAULTS: Sequence[Mapping[str, Any]] = (
@@ -46,16 +50,31 @@ STORE_FAULTS: Sequence[Mapping[str, Any]] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """The setup and cluster that faults are injected into, and the random generator that chooses."""
+    """The setup and cluster that faults are injected into, the random generator that chooses, and the kills by role."""
 
     setup: Setup
     cluster: Supervised
     chance: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+
+    def run_reports(self) -> None:
+        """Start a run of some reports."""
+        self.setup.direct.manage("run_report", *[str(self.chance.randint(1, 31)) for _ in range(5)])
 
 
 def kill(stage: Stage) -> int:
-    """Kill any process of the cluster, its main process included."""
-    return _send(stage, signal.SIGKILL)
+    """Kill any process of a cluster that has started its children, its main process included."""
+    processes = stage.cluster.processes_once_started()
+    if not processes:
+        return 0
+    killed = stage.chance.choice(processes)
+    role = stage.cluster.role(killed.pid)
+    try:
+        killed.kill()
+    except psutil.NoSuchProcess:
+        return 0
+    stage.kills[role] += 1
+    return 1
 
 
 def stop_for_a_while(stage: Stage) -> int:
@@ -112,6 +131,16 @@ def fail_over(stage: Stage) -> int:
     return 1
 
 
+def let_the_replica_lag(stage: Stage) -> int:
+    """Keep the replica behind while more reports run, which are read from it."""
+    replicated = stage.setup.replicated
+    assert replicated is not None
+    since = replicated.stop_replay()
+    stage.run_reports()
+    stage.cluster.keep_running(stage.chance.choice([0.5, 2.0, 5.0]))
+    return int(replicated.resume_replay(since) > 0)
+
+
 def lose_messages(stage: Stage) -> int:
     """Let Redis lose its waiting messages."""
     queue = stage.setup.queue
@@ -148,29 +177,20 @@ def withdraw(stage: Stage) -> dict[str, int]:
 def faults_of(setup: Setup) -> dict[str, tuple[Callable[[Stage], int], int]]:
     """Return the faults that this setup can have, each with its share among them."""
     faults: dict[str, tuple[Callable[[Stage], int], int]] = {
-        "kills": (kill, 12),
+        "kills": (kill, 30),
         "stops": (stop_for_a_while, 2),
         "signals": (end_in_order, 1),
         "bad answers": (answer_badly, 4),
     }
     if setup.wires:
         faults |= {"cuts": (cut_a_wire, 3), "fail-overs": (fail_over, 1)}
+    if setup.replicated is not None:
+        faults["replica lags"] = (let_the_replica_lag, 2)
     if setup.queue is not None:
         faults["messages lost"] = (lose_messages, 2)
     if setup.lake is not None:
         faults["store faults"] = (hurt_the_store, 4)
     return faults
-
-
-def _send(stage: Stage, number: signal.Signals) -> int:
-    processes = stage.cluster.processes()
-    if not processes:
-        return 0
-    try:
-        stage.chance.choice(processes).send_signal(number)
-    except psutil.NoSuchProcess:
-        return 0
-    return 1
 
 
 def _fireants_faults(stage: Stage, method: str, fault: Mapping[str, Any] | None = None) -> Any:

@@ -15,6 +15,7 @@ from tests.demo.environment import Environment
 from tests.support.cluster_state import stored
 from tests.support.environments import environment_on_server_with_redis
 from tests.support.pgbouncer import pgbouncer
+from tests.support.postgres_replica import Replicated, replicated_server
 from tests.support.services import POSTGRES, REDIS, REDIS_DB
 from tests.support.tcp_proxy import Wire
 
@@ -46,6 +47,7 @@ class Setup:
     broker: Wire | None = None
     queue: redis.Redis | None = None
     lake: OneLakeSandbox | None = None
+    replicated: Replicated | None = None
     holds_connections: bool = False
 
     @property
@@ -92,23 +94,33 @@ def bouncer(folder: Path) -> Iterator[Setup]:
             yield replace(setup, cluster=cluster, holds_connections=True)
 
 
+@contextmanager
+def replica(folder: Path) -> Iterator[Setup]:
+    """Yield PostgreSQL with a replica, from which the project's router reads everything that it is asked about."""
+    with replicated_server() as replicated:
+        overrides = {"DJANGO_SETTINGS_MODULE": "tests.host.replica_settings", "REPLICA_URL": replicated.replica}
+        with _on_servers(folder, overrides, replicated.server) as setup:
+            yield replace(setup, replicated=replicated)
+
+
 SETUPS: Mapping[str, Callable[[Path], AbstractContextManager[Setup]]] = {
     "sqlite": sqlite,
     "postgres": postgres,
     "pool": pool,
     "pgbouncer": bouncer,
+    "replica": replica,
 }
 
 
 @contextmanager
-def _on_servers(folder: Path, overrides: Mapping[str, str] | None = None) -> Iterator[Setup]:
+def _on_servers(folder: Path, overrides: Mapping[str, str] | None = None, server: str = POSTGRES) -> Iterator[Setup]:
     redis_url = f"{REDIS}/{REDIS_DB}"
     with ExitStack() as stack:
         lake = stack.enter_context(OneLakeSandbox(folder=folder / "onelake"))
-        direct = stack.enter_context(environment_on_server_with_redis(folder, POSTGRES, redis_url))
+        direct = stack.enter_context(environment_on_server_with_redis(folder, server, redis_url))
         direct.overrides |= {**SETTINGS, **lake.settings_overrides(), **(overrides or {})}
-        database, broker = stack.enter_context(Wire(POSTGRES)), stack.enter_context(Wire(redis_url))
-        through = _addresses(direct, POSTGRES, database.url) | {"REDIS_URL": broker.url}
+        database, broker = stack.enter_context(Wire(server)), stack.enter_context(Wire(redis_url))
+        through = _addresses(direct, server, database.url) | {"REDIS_URL": broker.url}
 
         def names() -> list[str]:
             return list(lake.listing(f"Files/{RESULTS}"))
