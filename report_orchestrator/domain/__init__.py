@@ -2,6 +2,7 @@
 
 reports      the host's reports and events as frozen values
 payload      Fireant's request body for one run of a report
+json_diff    differences of two JSON values
 runs         a run's steps, outcomes and state transitions
 error_codes  titles, advice and meaning of errors for retries and the circuit breaker
 retries      the wait before the next attempt

@@ -4,5 +4,6 @@
 - `run_page`: the fields of a run's page, of which `run_narrative` writes the sentences;
 - `step_bars`, `attempts`, `log_lines`: the steps, attempts and log below the sentences;
 - `preview`: the page with the start of the result;
+- `compare`: the page that compares two runs, and the links to the runs before and after;
 - `run_buttons`: the buttons on list and page; the actions are in `admin.actions.run_actions`.
 """

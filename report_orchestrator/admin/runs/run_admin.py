@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.runs.attempts import attempt_row
+from report_orchestrator.admin.runs.compare import CompareAdmin
 from report_orchestrator.admin.runs.log_lines import log_lines
 from report_orchestrator.admin.runs.preview import PreviewAdmin
 from report_orchestrator.admin.runs.run_buttons import RunActions
@@ -34,7 +35,7 @@ from report_orchestrator.wiring import get_ports
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(RunActions, PreviewAdmin, RunPage):
+class ReportRunAdmin(RunActions, PreviewAdmin, CompareAdmin, RunPage):
     list_display = ("number", "report", "due_and_trigger", "status_and_step", "took", "result")
     result_list_display = ("number", "report", "run_date", "ended", "size", "rows", "place")
     list_filter = (
@@ -89,6 +90,7 @@ class ReportRunAdmin(RunActions, PreviewAdmin, RunPage):
             "step_bars": step_bars(run, attempts, interventions, get_ports().clock()),
             "attempts": [attempt_row(attempt) for attempt in attempts],
             "log_lines": log_lines(run, attempts, interventions),
+            "neighbors": self.neighbors(request, run),
             "preview": self._address(ReportRun, "preview", run.pk) if run.results_path else "",
         }
         return super().render_change_form(request, {**context, **extra}, *args, **kwargs)

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from io import StringIO
+from typing import cast
 
 from report_orchestrator.conf import current_secrets
+from report_orchestrator.domain.reports import Json
 from report_orchestrator.masking import masked, suggests_secret
 
 HIDDEN = "***"
@@ -21,6 +23,16 @@ def beginning_without_secrets(value: object, length: int) -> tuple[str, bool]:
             # Masked once, on the text: a secret is found in JSON as well, and the text after the cut need not be searched.
             return masked(text.getvalue()[:length], current_secrets(), is_cut=True), True
     return masked(text.getvalue(), current_secrets()), False
+
+
+def json_without_secrets(value: object) -> str:
+    """Return a value as JSON in one line, with secrets of the settings masked."""
+    return masked(json.dumps(value, ensure_ascii=False, default=str), current_secrets())
+
+
+def without_named_secrets(value: Json) -> Json:
+    """Return the value without all values under names that suggest a secret."""
+    return cast("Json", _hidden(value))
 
 
 def without_secrets(value: object) -> object:

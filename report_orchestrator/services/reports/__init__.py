@@ -1,7 +1,8 @@
 """Reports as the admin lists and shows them.
 
-conditions    filters: late, failing, flaky, never run, invalid, paused
-details       the values of one report's page
-rules         the settings a report runs by, and their sources
-run_history   past runs of many reports, and one report's year
+conditions      filters: late, failing, flaky, never run, invalid, paused
+details         the values of one report's page
+rules           the settings a report runs by, and their sources
+run_comparison  the runs before and after a run, and the values that compare two
+run_history     past runs of many reports, and one report's year
 """

@@ -83,6 +83,21 @@ class TestNarrowedByTheHost:
         assert "Retry 1 run?" in page_text
         assert name not in page_text
 
+    def test_neither_is_it_compared_nor_led_to(self, boss: Client, name: str) -> None:
+        schedule = make_schedule()
+        hidden = make_run(schedule, report_name=name, job_kind="ring")
+        run = make_run(schedule)
+        compared = reverse("admin:report_orchestrator_reportrun_compare", args=[run.pk])
+
+        page = words_of(boss.get(reverse("admin:report_orchestrator_reportrun_change", args=[run.pk])))
+        chosen = words_of(boss.get(compared, {"with": str(hidden.pk)}))
+
+        assert "Previous run" not in page
+        assert "ring" not in chosen.split("Compare with run")[0]
+        assert f"Run {hidden.pk}" not in chosen
+        refused = boss.get(reverse("admin:report_orchestrator_reportrun_compare", args=[hidden.pk]))
+        assert refused.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}
+
     def test_neither_is_its_result_shown(self, boss: Client, name: str) -> None:
         run = make_run(results_path="somewhere", report_name=name)
 
