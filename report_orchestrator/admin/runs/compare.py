@@ -57,10 +57,7 @@ class CompareAdmin(ReadOnlyAdmin[ReportRun]):
     def neighbors(self, request: HttpRequest, run: ReportRun) -> list[tuple[str, str]]:
         """Return the links to the report's other runs, with their texts. Two queries."""
         visible = self.get_queryset(request)
-        found = (
-            (gettext("‹ Previous run"), previous_run(run, visible)),
-            (gettext("Next run ›"), next_run(run, visible)),
-        )
+        found = ((gettext("Previous run"), previous_run(run, visible)), (gettext("Next run"), next_run(run, visible)))
         links = [
             (text, self._address(ReportRun, "change", other.pk))
             for text, other in found
@@ -137,7 +134,10 @@ def _values(facts: RunFacts) -> Iterable[tuple[str, object]]:
         (gettext("Duration"), NOTHING if span is None else duration(span)),
         (gettext("Job kind"), run.job_kind or NOTHING),
         (gettext("Events"), _count(facts.data.get("events"))),
-        (gettext("Modifier's dates"), " / ".join(str(facts.data.get(name, NOTHING)) for name in ("as_at_date", "fx_date"))),
+        (
+            gettext("Modifier's dates"),
+            " / ".join(str(facts.data.get(name, NOTHING)) for name in ("as_at_date", "fx_date")),
+        ),
         (gettext("SHA-256 of the payload"), code(run.payload_digest[:12])),
         (gettext("Size of the result"), NOTHING if size is None else filesizeformat(size)),
         (gettext("Rows added to the table"), _count(facts.stored.get("rows"))),
