@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import date, datetime
 from typing import TypeVar
@@ -251,20 +251,24 @@ def _write_in_background(
     written = run_in_thread(lambda: write(reader), "delta-table")
     try:
         for batch in rows:
+            heartbeat()  # a writer that is slow, but faster than the wait for room, is never waited for
             _hand_over(waiting, batch, written, heartbeat)
             if written.done():  # it failed
                 break
         _hand_over(waiting, None, written, heartbeat)
         wait_for(written, heartbeat)
-    except Exception:
-        _hand_over(waiting, _AbandonedError(), written, lambda: None)
-        wait([written])
-        raise
     except BaseException:
-        # A worker that is being ended does not wait for a lake that may be silent.
-        with suppress(queue.Full):
-            waiting.put_nowait(_AbandonedError())
+        # Neither a cancel nor a worker that is being ended waits for a lake that may be silent.
+        _abandon(waiting)
         raise
+
+
+def _abandon(waiting: queue.Queue[pa.RecordBatch | Exception | None]) -> None:
+    """Let the writer fail at its next batch, before it commits."""
+    with suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
+    waiting.put_nowait(_AbandonedError())
 
 
 def _hand_over(

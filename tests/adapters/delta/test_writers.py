@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from report_orchestrator.adapters.delta.table import DeltaResults, _write_in_background
+from report_orchestrator.adapters.delta.table import DeltaResults, _AbandonedError, _write_in_background
 from report_orchestrator.adapters.onelake.tables import table_location
 from report_orchestrator.conf import parse_settings
 from report_orchestrator.exceptions import ConfigurationError, LeaseLostError, TransientError
@@ -214,6 +214,42 @@ class TestALakeThatFails:
 
 
 class TestAWriter:
+    def test_that_takes_each_batch_slowly_keeps_the_lease(self) -> None:
+        batch, beats, written = pa.record_batch({"a": [1]}), list[int](), list[int]()
+
+        def slow(reader: pa.RecordBatchReader) -> None:
+            for _batch in reader:
+                written.append(len(beats))
+
+        _write_in_background(iter([batch] * 9), batch.schema, slow, lambda: beats.append(len(written)))
+
+        assert len(written) == 9
+        assert len(beats) >= 9
+
+    def test_of_a_canceled_run_neither_holds_up_its_worker_nor_commits(self) -> None:
+        release, outcome = threading.Event(), Future[str]()
+
+        def silent(reader: pa.RecordBatchReader) -> None:
+            release.wait(10)
+            try:
+                outcome.set_result(f"committed {reader.read_all().num_rows} rows")
+            except Exception as error:
+                outcome.set_exception(error)
+                raise
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            yield batch
+            raise LeaseLostError
+
+        batch = pa.record_batch({"a": [1]})
+        with pytest.raises(LeaseLostError):
+            _write_in_background(rows(), batch.schema, silent, lambda: None)
+
+        assert not outcome.done()
+        release.set()
+        with pytest.raises(_AbandonedError):
+            outcome.result(10)
+
     def test_that_is_silent_does_not_hold_up_a_worker_that_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("report_orchestrator.adapters.delta.table.HEARTBEAT_SECONDS", 0.01)
         release, ended = threading.Event(), threading.Event()
