@@ -7,14 +7,17 @@ from functools import partial, wraps
 from typing import ParamSpec, TypeVar
 
 from django.db import Error
+from django.db.models import QuerySet
 
 from report_orchestrator.adapters.queue.django_q import URGENT, send
 from report_orchestrator.adapters.queue.message_slots import free_message_slot
+from report_orchestrator.domain.error_codes import ErrorCode
+from report_orchestrator.exceptions import TransientError
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState, StateName
 from report_orchestrator.models.shared_state import CLOCK_SLACK, TURN_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.changed import refresh_changed_at_tick, refresh_changed_if_due
-from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.discovery.full_scan import discover, renew_lease
 from report_orchestrator.services.fireant.limits import blocked_steps
 from report_orchestrator.services.running import worker
 from report_orchestrator.services.running.db_retry import with_conflict_retry, with_db_retry
@@ -101,6 +104,7 @@ def tick() -> None:
 def maintain(runtime: Runtime, *, longest: timedelta) -> None:
     """Run one tick, and check for edits in approaches without a sensor. After the time `longest`, no more polls begin."""
     upkeep.tick(runtime=runtime, until=runtime.clock() + longest)
+    _replace_lost_discovery(runtime)
     if runtime.settings.scheduling_approach == "pipeline" and not is_recorded(now=runtime.clock()):
         record_evaluation(Created(), now=runtime.clock(), settings=runtime.settings)
     if runtime.settings.scheduling_approach != "sensor":
@@ -194,15 +198,34 @@ def run_discovery() -> int:
     After a failure the next discovery is in a minute, then in two and so on up to an hour.
     """
     runtime = get_runtime()
+    SharedState.objects.record(StateName.DISCOVERY_LEASE, now=runtime.clock())
+    renew_lease(runtime)
     try:
         result = discover(runtime=runtime)
     except Exception as error:
-        failures = record_failure(UpkeepTask.DISCOVERY, error, clock=runtime.clock)
         with suppress(Error):
-            _discover_again(runtime, failures)
+            _record_failed_discovery(runtime, error)
         raise
+    _lease().delete()
     sync_schedules(runtime=runtime)
     return len(result.changes)
+
+
+def _replace_lost_discovery(runtime: Runtime) -> None:
+    """Record a discovery whose worker was lost as failed, and discover again."""
+    if _lease().filter(due_at__lte=runtime.clock()).delete()[0]:
+        lost = TransientError("The worker was lost during the discovery.", code=ErrorCode.WORKER_LOST)
+        _record_failed_discovery(runtime, lost)
+
+
+def _record_failed_discovery(runtime: Runtime, error: Exception) -> None:
+    failures = record_failure(UpkeepTask.DISCOVERY, error, clock=runtime.clock)
+    _lease().delete()
+    _discover_again(runtime, failures)
+
+
+def _lease() -> QuerySet[SharedState]:
+    return SharedState.objects.filter(name=StateName.DISCOVERY_LEASE)
 
 
 def _discover_again(runtime: Runtime, failures: int) -> None:

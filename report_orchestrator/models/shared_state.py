@@ -37,6 +37,7 @@ class StateName(StrEnum):
     TIMES_DECIDED = "progress: due times"
     POLLER = "poller"
     DISCOVERY = "discovery"
+    DISCOVERY_LEASE = "discovery: lease"
     CHANGE_STAMPS = "change stamps"
     SCHEDULES = "schedules"
     ALL_PAUSED = "paused: all"

@@ -56,6 +56,12 @@ def accept_removals(accepted: Acceptance, *, runtime: Runtime) -> list[ReportSch
     return _discover(Scan(runtime=runtime, source=ChangeSource.DISCOVERY), accepted)
 
 
+def renew_lease(runtime: Runtime) -> None:
+    """Extend the lease of the discovery under way, if a task has taken one: once it ends, its worker counts as lost."""
+    due_at = runtime.clock() + runtime.settings.lease
+    SharedState.objects.filter(name=StateName.DISCOVERY_LEASE).update(due_at=due_at)
+
+
 def _discover(scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
     """Return the removed reports."""
     runtime, result = scan.runtime, scan.result
@@ -67,6 +73,7 @@ def _discover(scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
     while chunk := list(islice(summaries, CHUNK)):
         scanned_keys.update(summary.key for summary in chunk)
         sync_chunk(chunk, scan, read_at=read_at)
+        renew_lease(runtime)
     removed = _remove_missing(scanned_keys, scan, accepted)
     if not result.dry_run:
         result.changes += correct_next_times(runtime=runtime)

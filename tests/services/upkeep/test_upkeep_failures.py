@@ -12,7 +12,9 @@ from django.db import DataError, ProgrammingError
 from report_orchestrator import tasks
 from report_orchestrator.exceptions import TransientError
 from report_orchestrator.models import SharedState
+from report_orchestrator.services.discovery import full_scan
 from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.discovery.schedule_sync import sync_chunk
 from report_orchestrator.services.monitoring.findings import Finding, check_health, check_liveness
 from report_orchestrator.services.monitoring.snapshot import read_snapshot
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
@@ -20,7 +22,7 @@ from report_orchestrator.services.upkeep import pruning
 from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.services.upkeep.pruning import prune_if_due
 from report_orchestrator.services.upkeep.temp_files import sweep_if_due
-from report_orchestrator.testing import FakePorts
+from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.planted_secrets import KEY
 from tests.support.settings_factory import SettingsFactory
 
@@ -32,6 +34,10 @@ DAY = timedelta(days=1)
 
 def fail(*_args: object, **_kwargs: object) -> NoReturn:
     raise ProgrammingError("cursor does not exist")
+
+
+def die(*_args: object, **_kwargs: object) -> NoReturn:
+    raise SystemExit
 
 
 def finding(fakes: FakePorts) -> Finding:
@@ -98,6 +104,44 @@ class TestDiscovery:
         SharedState.objects.claim_turn(TURN, now=fakes.clock.now, until=soon)
         self.fails(fakes)
         assert self.turn() == soon
+
+    def test_whose_worker_is_lost_is_a_failure_and_is_tried_again(
+        self, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        began = fakes.clock.now
+        SharedState.objects.claim_turn(TURN, now=began, until=began + DAY)
+        with monkeypatch.context() as killed:
+            killed.setattr(type(fakes.reports), "summaries", die)
+            with pytest.raises(SystemExit):
+                tasks.run_discovery()
+        tasks.tick()
+        assert finding(fakes).detail == "no failures"  # it may be at work
+        fakes.clock.advance(seconds=SETTINGS.lease.total_seconds())
+        for _ in range(2):
+            tasks.tick()
+        assert finding(fakes).detail == f"discovery: 1 failure since {fakes.clock.now:%Y-%m-%d %H:%M} UTC (worker_lost)"
+        assert self.turn() == fakes.clock.now + timedelta(minutes=1)
+        tasks.run_discovery()
+        assert finding(fakes).detail == "no failures"
+
+    def test_that_takes_longer_than_a_lease_keeps_it(self, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
+        for key in "123":
+            fakes.reports.add(geo_report(key))
+        seconds = SETTINGS.lease.total_seconds() * 0.9
+
+        def slow(*args: Any, **kwargs: Any) -> None:
+            fakes.clock.advance(seconds=seconds)
+            tasks.tick()
+            assert finding(fakes).detail == "no failures"
+            sync_chunk(*args, **kwargs)
+
+        monkeypatch.setattr(full_scan, "CHUNK", 1)
+        monkeypatch.setattr(full_scan, "sync_chunk", slow)
+        tasks.run_discovery()
+        assert finding(fakes).detail == "no failures"
+        fakes.clock.advance(days=1)
+        tasks.tick()
+        assert finding(fakes).detail == "no failures"
 
     def test_where_only_the_queue_schedules_its_line_is_moved(self, fakes: FakePorts) -> None:
         self.fails(fakes)
