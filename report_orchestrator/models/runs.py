@@ -53,8 +53,6 @@ TRIGGER_LABELS = {
     Trigger.BACKFILL: _("backfill"),
     Trigger.SHADOW: _("shadow"),
 }
-UNSCHEDULED = (Trigger.MANUAL.value, Trigger.SHADOW.value)
-"""Runs that delay no scheduled run of their report."""
 RESULT_LABELS = {
     StepResult.STARTED: _("started"),
     StepResult.COMPLETED: _("completed"),
@@ -73,6 +71,13 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
         Only they have a `wake_at`, by a constraint; the redundant condition lets the database use its partial indexes.
         """
         return self.filter(status__in=sorted(UNFINISHED), wake_at__isnull=False)
+
+    def on_schedule(self) -> Self:
+        """Return the runs that may delay a scheduled run of their report: no shadow runs, and no work by hand.
+
+        Manual runs, backfills, and runs that a person retried are work by hand.
+        """
+        return self.filter(trigger=Trigger.SCHEDULED, idle__isnull=True)
 
     def ended(self) -> Self:
         return self.filter(status__in=sorted(ENDED))
@@ -103,8 +108,9 @@ class RunQuerySet(models.QuerySet["ReportRun"]):
         return self.exclude(self._behind_another())
 
     def _behind_another(self) -> Q:
-        unfinished = ReportRun.objects.unfinished().exclude(trigger__in=UNSCHEDULED)
-        earlier = unfinished.filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
+        earlier = (
+            ReportRun.objects.unfinished().on_schedule().filter(schedule=OuterRef("schedule"), pk__lt=OuterRef("pk"))
+        )
         return Q(in_line=True, started_at__isnull=True) & Q(Exists(earlier))
 
     def waits_in_line(self, run: ReportRun) -> bool:

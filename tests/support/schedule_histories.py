@@ -139,6 +139,8 @@ class _Maker:
             yield self.event("look")
         if self.rng.random() < 0.1:
             yield self.event("run_by_hand", self.some_keys(0.02))
+        if self.rng.random() < 0.1:
+            yield self.event(self.rng.choice(["backfill", "retry"]), self.some_keys(0.1))
 
     # The events by kind
 

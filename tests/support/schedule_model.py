@@ -6,7 +6,7 @@ It shares no line with the package. `tests.support.schedule_histories` plays ran
     on time      decided as soon as the approach in force at that time promises, and not of a pause: runs
     missed       all others. MISSED_RUNS selects; an edit that takes the report out of service selects none
     beyond       missed for the clock, not for a pause, and older than the look-back: the first one's record covers all
-    busy         a scheduled run from before this decision has not ended: OVERLAP decides
+    busy         a scheduled run from before this decision has not ended: OVERLAP decides. Work by hand counts never
 """
 
 from __future__ import annotations
@@ -207,6 +207,16 @@ class ScheduleModel:
 
     def run_by_hand(self, now: datetime, keys: Iterable[str]) -> None:
         """Manual runs block nothing, and are no scheduled time."""
+
+    def backfill(self, now: datetime, keys: Iterable[str]) -> None:
+        """Skipped times run after all, and block nothing."""
+        for key in keys:
+            outcomes = self.reports[key].outcomes
+            outcomes.update({at: RUN for at, outcome in outcomes.items() if outcome in (MISSED, OVERLAP)})
+
+    def retry(self, now: datetime, keys: Iterable[str]) -> None:
+        """Runs that failed, and that a person retried, go on and block nothing."""
+        self.end_runs(now, keys)
 
     def end_runs(self, now: datetime, keys: Iterable[str]) -> None:
         for key in keys:

@@ -14,12 +14,14 @@ from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.changed import refresh
+from report_orchestrator.services.operator_actions import retry_run
 from report_orchestrator.services.scheduling import create_runs, open_due_runs, pausing, scheduling_start
+from report_orchestrator.services.scheduling.backfill import Occurrence, open_backfill
 from report_orchestrator.services.timetable import due_times, queue_sync
 from report_orchestrator.services.timetable.effective_settings import effective_settings
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.schedule_histories import Batch, Event
-from tests.support.schedule_model import RUN, Definition, Rules, ScheduleModel
+from tests.support.schedule_model import MISSED, OVERLAP, RUN, Definition, Rules, ScheduleModel
 from tests.support.settings_factory import SettingsFactory
 
 Look = tuple[datetime, Mapping[str, datetime | None]]
@@ -145,6 +147,22 @@ class _Engine:
     def run_by_hand(self, keys: Sequence[str]) -> None:
         for schedule in ReportSchedule.objects.filter(report_key__in=keys, state="active"):
             create_runs.open_manual_run(schedule, run_date=None, requested_by="ann", runtime=self.runtime)
+
+    def backfill(self, keys: Sequence[str]) -> None:
+        skipped = ReportRun.objects.filter(report_key__in=keys, error_code__in=[MISSED, OVERLAP])
+        times = [
+            Occurrence(schedule=run.schedule, scheduled_for=run.scheduled_for, skipped_run=run.pk)
+            for run in skipped.select_related("schedule")
+        ]
+        open_backfill(times, actor="ann", runtime=self.runtime)
+
+    def retry(self, keys: Sequence[str]) -> None:
+        now = self.fakes.clock.now
+        live = ReportRun.objects.filter(report_key__in=keys, status="queued", trigger=Trigger.SCHEDULED)
+        run_ids = list(live.values_list("pk", flat=True))
+        live.update(status="failed", started_at=now, wake_at=None, ended_at=now)
+        for run_id in run_ids:
+            retry_run(run_id, actor="ann", runtime=self.runtime)
 
     def end_runs(self, keys: Sequence[str]) -> None:
         live = ReportRun.objects.filter(report_key__in=keys, status="queued")

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Value
+from django.db.models import Count, F, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from report_orchestrator.domain.runs import Status, working_time
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.models.instants import InstantField
-from report_orchestrator.models.runs import UNSCHEDULED
 from report_orchestrator.services.monitoring.hourly_outcomes import StatusGroup, status_group
 
 RUNS_READ = 60
@@ -95,5 +94,5 @@ def counts_by_day(schedule: int, since: datetime) -> Mapping[date, Mapping[Statu
 
 def unfinished_scheduled_run(schedule: int) -> int | None:
     """Return the key of the report's latest scheduled run that has not ended, to which `OVERLAP` applies."""
-    unfinished = ReportRun.objects.filter(~Q(trigger__in=UNSCHEDULED), schedule=schedule, wake_at__isnull=False)
+    unfinished = ReportRun.objects.unfinished().on_schedule().filter(schedule=schedule)
     return unfinished.order_by("-scheduled_for").values_list("pk", flat=True).first()

@@ -11,7 +11,6 @@ from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState, SharedState, StateName
-from report_orchestrator.models.runs import UNSCHEDULED
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
@@ -150,8 +149,8 @@ def _decide(schedule: ReportSchedule, due_times: DueTimes, *, is_busy: bool) -> 
 
 
 def _busy(schedules: Sequence[ReportSchedule]) -> set[int]:
-    """Return the keys of reports with a run that has not ended. Manual and shadow runs do not delay a schedule."""
-    unfinished = ReportRun.objects.unfinished().filter(schedule__in=schedules).exclude(trigger__in=UNSCHEDULED)
+    """Return the keys of reports with a scheduled run that has not ended. Work by hand delays no schedule."""
+    unfinished = ReportRun.objects.unfinished().on_schedule().filter(schedule__in=schedules)
     return set(unfinished.values_list("schedule_id", flat=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,8 +12,11 @@ from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun
 from report_orchestrator.ports import JobState
 from report_orchestrator.services.discovery.full_scan import discover
+from report_orchestrator.services.operator_actions import retry_run
+from report_orchestrator.services.reports.run_history import unfinished_scheduled_run
 from report_orchestrator.services.running.worker import advance, run_due
 from report_orchestrator.services.scheduling.backfill import Occurrence, find_schedules, open_backfill
+from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.testing import START, FakePorts, geo_report
 from tests.support.settings_factory import SettingsFactory
@@ -76,16 +80,53 @@ def test_times_that_are_decided_together_run_one_after_another(fakes: FakePorts)
     assert [status for _time, status in statuses()] == [Status.DEFERRED, Status.QUEUED, Status.QUEUED]
 
 
-@pytest.mark.parametrize(("overlap", "status"), [("skip", Status.SKIPPED), ("queue", Status.QUEUED)])
-def test_a_backfill_counts_as_a_run_in_progress(fakes: FakePorts, overlap: str, status: Status) -> None:
+def open_backfilled_run(fakes: FakePorts) -> None:
+    [schedule] = find_schedules(["1"], fakes.runtime(get_settings()))
+    yesterday = Occurrence(schedule=schedule, scheduled_for=START - timedelta(days=1))
+    open_backfill([yesterday], actor="ann", runtime=fakes.runtime(get_settings()))
+
+
+def open_retried_run(fakes: FakePorts) -> None:
+    """A scheduled run of yesterday failed, and is retried."""
+    open_backfilled_run(fakes)
+    run = ReportRun.objects.get()
+    now = fakes.clock.now
+    run.write(trigger="scheduled", status="failed", error_code="job_failed", started_at=now, wake_at=None, ended_at=now)
+    retry_run(run.pk, actor="ann", runtime=fakes.runtime(get_settings()))
+
+
+def open_manual(fakes: FakePorts) -> None:
+    [schedule] = find_schedules(["1"], fakes.runtime(get_settings()))
+    open_manual_run(schedule, run_date=None, requested_by="ann", runtime=fakes.runtime(get_settings()))
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+@pytest.mark.parametrize("work_by_hand", [open_backfilled_run, open_retried_run, open_manual])
+def test_work_by_hand_delays_no_scheduled_time(
+    fakes: FakePorts, overlap: str, work_by_hand: Callable[[FakePorts], None]
+) -> None:
     settings = SettingsFactory.make(OVERLAP=overlap)
     fakes.reports.add(geo_report("1"), cron="*/10 * * * *")
     discover(runtime=fakes.runtime(get_settings()))
-    [schedule] = find_schedules(["1"], fakes.runtime(settings))
-    yesterday = Occurrence(schedule=schedule, scheduled_for=START - timedelta(days=1))
-    open_backfill([yesterday], actor="ann", runtime=fakes.runtime(settings))
+    work_by_hand(fakes)
     fakes.clock.advance(minutes=10)
     open_due_runs(runtime=fakes.runtime(settings))
     run = ReportRun.objects.get(scheduled_for=FIRST)
-    assert run.status == status
-    assert not advance(run.pk, runtime=fakes.runtime(settings))
+    assert run.status == Status.QUEUED
+    assert not ReportRun.objects.all().waits_in_line(run)
+    assert unfinished_scheduled_run(run.schedule_id) == run.pk
+    assert advance(run.pk, runtime=fakes.runtime(settings))
+
+
+def test_times_in_line_do_not_wait_for_work_by_hand(fakes: FakePorts) -> None:
+    """They wait for each other, and not for a backfill that was opened before them."""
+    settings = SettingsFactory.make(SCHEDULING_APPROACH="schedule")
+    fakes.reports.add(geo_report("1"), cron="*/20 * * * *")
+    discover(runtime=fakes.runtime(get_settings()))
+    open_backfilled_run(fakes)
+    fakes.clock.advance(hours=1)
+    assert open_due_runs(runtime=fakes.runtime(settings)).runs == 3
+    waits = [
+        ReportRun.objects.all().waits_in_line(run) for run in ReportRun.objects.filter(in_line=True).order_by("pk")
+    ]
+    assert waits == [False, True, True]

@@ -70,7 +70,9 @@ MUTANTS = [
     Mutant(
         "a fixed hour fires late in spring", "domain.cron", "else change_between(second, first, zone)", "else first"
     ),
-    Mutant("a manual run makes a report busy", OPEN_DUE_RUNS, ".exclude(trigger__in=UNSCHEDULED)", ""),
+    Mutant("a manual run makes a report busy", OPEN_DUE_RUNS, ".on_schedule()", '.exclude(trigger="backfill")'),
+    Mutant("a backfill makes a report busy", OPEN_DUE_RUNS, ".on_schedule()", '.exclude(trigger="manual")'),
+    Mutant("a retried run makes a report busy", OPEN_DUE_RUNS, ".on_schedule()", '.filter(trigger="scheduled")'),
     Mutant(
         "an edit in a pause runs times of before",
         OPEN_DUE_RUNS,
