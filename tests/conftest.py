@@ -18,6 +18,8 @@ from tests.support.settings_factory import SettingsFactory
 from tests.support.signals import take_ignored_signals
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
     from report_orchestrator.models import ReportRun
 
 
@@ -52,6 +54,14 @@ def redis_url() -> str:
     finally:
         client.close()
     return f"{REDIS}/{REDIS_DB}"
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    """Return the superuser of pytest-django's `admin_client`, without a password: hashing one takes a fifth of a second."""
+    from django.contrib.auth.models import User
+
+    return User.objects.create_superuser("admin")
 
 
 @pytest.fixture

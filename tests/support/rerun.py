@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from tests.demo.environment import ROOT
 
+NOT_SYNCED = {"PGOPTIONS": "-c synchronous_commit=off"}
+"""Lets PostgreSQL commit before its disk has: no test cuts the server's power."""
+
 
 def run_again(modules: Sequence[str], urls: tuple[str, str], *, settings: str = "tests.host.settings") -> None:
     """Run test modules, or one class of a module, with these addresses of the two databases."""
@@ -17,7 +20,7 @@ def run_again(modules: Sequence[str], urls: tuple[str, str], *, settings: str = 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", f"--ds={settings}", *files],
         cwd=ROOT,
-        env=os.environ | dict(zip(("DATABASE_URL", "REPORTS_DATABASE_URL"), urls, strict=True)),
+        env=os.environ | NOT_SYNCED | dict(zip(("DATABASE_URL", "REPORTS_DATABASE_URL"), urls, strict=True)),
         capture_output=True,
         text=True,
         check=False,
