@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from report_orchestrator.admin.ui.charts import Bar, Look, Part, bars, sparkline, swatch, table_of
+from report_orchestrator.admin.ui.charts import Bar, Look, Part, Tick, bars, sparkline, swatch, table_of
 from report_orchestrator.admin.ui.phrases import about, away, error_title
 
 HOSTILE = "<script>alert(1)</script> & \"quotes'"
@@ -75,7 +75,7 @@ def test_bars_are_placed_in_per_cent_so_that_letters_keep_their_size() -> None:
 def test_no_chart_needs_an_inline_style_or_script() -> None:
     for chart in (
         bars([Bar(parts=parts(1, 2, 3, 4), title=HOSTILE)], name="x", title="t", description="d", scale=""),
-        sparkline(["good", "bad"], title=HOSTILE),
+        sparkline([Tick("good"), Tick("bad")], title=HOSTILE),
         swatch("whole"),
         table_of(HOSTILE, ["a"], [(HOSTILE, 1)]),
     ):
@@ -84,7 +84,7 @@ def test_no_chart_needs_an_inline_style_or_script() -> None:
 
 
 def test_a_sparkline_says_by_its_shape_what_went_well() -> None:
-    spark = sparkline(["good", "bad"], title="two")
+    spark = sparkline([Tick("good"), Tick("bad")], title="two")
 
     good, bad = re.findall(r'class="ro-fill-(?:good|bad)" x="(\d+)" y="(\d+)"', spark)
     assert good == ("90", "2")
@@ -92,7 +92,7 @@ def test_a_sparkline_says_by_its_shape_what_went_well() -> None:
 
 
 def test_the_newest_run_is_at_the_right_end_however_few_there_are() -> None:
-    assert 'x="95"' in sparkline(["good"], title="one")
+    assert 'x="95"' in sparkline([Tick("good")], title="one")
 
 
 @pytest.mark.parametrize(

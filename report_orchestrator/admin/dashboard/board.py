@@ -7,7 +7,14 @@ from django.utils.translation import gettext, ngettext
 
 from report_orchestrator.admin.dashboard.count_rows import limit_rows, unfinished_rows
 from report_orchestrator.admin.dashboard.health_cards import health_cards
-from report_orchestrator.admin.dashboard.hour_charts import day_chart, day_summary, forecast_chart, forecast_summary
+from report_orchestrator.admin.dashboard.hour_charts import (
+    busiest_minutes,
+    day_chart,
+    day_summary,
+    forecast_chart,
+    forecast_summary,
+    next_hours_address,
+)
 from report_orchestrator.admin.dashboard.problems import find_problems
 from report_orchestrator.admin.dashboard.signs import GOOD, worst
 from report_orchestrator.admin.dashboard.verdict import verdict_text
@@ -47,11 +54,13 @@ def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:
             for condition, text in _reminders(snapshot.paused_reports, snapshot.reports_in_shadow)
         ],
         "cards": cards,
-        "day": day_chart(dashboard),
+        "day": day_chart(dashboard, viewer),
         "day_summary": day_summary(dashboard),
         "legend": legend(with_expected=True),
-        "forecast": forecast_chart(dashboard),
+        "forecast": forecast_chart(dashboard, viewer),
         "forecast_summary": forecast_summary(dashboard),
+        "busiest": busiest_minutes(dashboard, viewer),
+        "next_hours": next_hours_address(dashboard, viewer),
         "unfinished_rows": unfinished_rows(dashboard, viewer),
         "limit_rows": limit_rows(dashboard),
         "meanings": [failed_means(), late_means(snapshot.settings)],

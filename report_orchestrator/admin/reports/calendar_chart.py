@@ -1,17 +1,21 @@
 """A year of one report, one square per day: the outcome of its runs, and the days on which it is due."""
 
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from report_orchestrator.admin.ui.charts import svg, table_of
+from report_orchestrator.admin.ui.charts import leading, svg, table_of
+from report_orchestrator.admin.ui.links import Viewer, interval
 from report_orchestrator.admin.ui.outcomes import describe_outcomes
 from report_orchestrator.admin.ui.phrases import number
+from report_orchestrator.admin.ui.readonly import linked
+from report_orchestrator.models import ReportRun
 from report_orchestrator.services.monitoring.hourly_outcomes import StatusGroup
 from report_orchestrator.services.reports.details import ReportDetails
 
@@ -31,26 +35,27 @@ FILLS: Mapping[StatusGroup, str] = {
 """Worst first: a day takes the color of its worst run."""
 
 
-def calendar_chart(report: ReportDetails) -> SafeString:
-    """Return the chart, followed by its values as a table by month."""
+def calendar_chart(report: ReportDetails, viewer: Viewer) -> SafeString:
+    """Return the chart, each day a link to its runs, followed by its values as a table by month."""
     days = [
         report.first_day + timedelta(days=position) for position in range((report.last_day - report.first_day).days + 1)
     ]
     width, height = LEFT + len(days) // 7 * CELL, TOP + 7 * CELL
     chart = svg(
-        format_html("{}{}{}", _months(days), _weekdays(days), _squares(report, days)),
+        format_html("{}{}{}", _months(days), _weekdays(days), _squares(report, days, viewer)),
         name="ro-calendar",
         title=gettext("Calendar"),
         description=calendar_summary(report),
         width=str(width),
         height=height,
         box=f"0 0 {width} {height}",
+        has_links=bool(report.counts_by_day),
     )
     return format_html(
         '<div class="ro-scroll" tabindex="0" role="group" aria-label="{}">{}</div>{}',
         gettext("Calendar"),
         chart,
-        _table(report),
+        _table(report, viewer),
     )
 
 
@@ -66,16 +71,20 @@ def calendar_summary(report: ReportDetails) -> str:
     )
 
 
-def _squares(report: ReportDetails, days: Sequence[date]) -> SafeString:
+def _squares(report: ReportDetails, days: Sequence[date], viewer: Viewer) -> SafeString:
     today = report.now.astimezone(report.zone).date()
-    return format_html_join(
-        "",
-        "<g><title>{}</title>{}</g>",
-        (
-            (_title(report, day), _day(report, day, position, is_today=day == today))
-            for position, day in enumerate(days)
-        ),
-    )
+    squares = []
+    for position, day in enumerate(days):
+        square = _day(report, day, position, is_today=day == today)
+        address = _runs(report, day, day, viewer) if report.counts_by_day.get(day) else None
+        squares.append(leading(address, format_html("<title>{}</title>{}", _title(report, day), square)))
+    return format_html_join("", "{}", ((square,) for square in squares))
+
+
+def _runs(report: ReportDetails, first: date, last: date, viewer: Viewer) -> str | None:
+    """Return the address of the report's runs of these days, by its own zone."""
+    start, end = (datetime.combine(day, time(), tzinfo=report.zone) for day in (first, last + timedelta(days=1)))
+    return viewer.list_address(ReportRun, report=report.schedule.pk, due=interval(start, end))
 
 
 def _day(report: ReportDetails, day: date, position: int, *, is_today: bool) -> SafeString:
@@ -123,15 +132,25 @@ def _weekdays(days: Sequence[date]) -> SafeString:
     )
 
 
-def _table(report: ReportDetails) -> SafeString:
-    months: dict[str, Counter[StatusGroup]] = {}
+def _table(report: ReportDetails, viewer: Viewer) -> SafeString:
+    months: dict[date, Counter[StatusGroup]] = {}
     for day, outcomes in sorted(report.counts_by_day.items()):
-        months.setdefault(format_date(day, "Y-m"), Counter()).update(outcomes)
+        months.setdefault(day.replace(day=1), Counter()).update(outcomes)
     columns: Mapping[StatusGroup, str] = {
         "succeeded": gettext("Succeeded"),
         "failed": gettext("Failed"),
         "skipped": gettext("Skipped"),
         "under_way": gettext("In progress"),
     }
-    rows = [(month, *(number(sums[outcome]) for outcome in columns)) for month, sums in months.items()]
+    rows = [
+        (
+            linked(_runs(report, month, _end_of(month), viewer), format_date(month, "Y-m")),
+            *(number(sums[outcome]) for outcome in columns),
+        )
+        for month, sums in months.items()
+    ]
     return table_of(gettext("Calendar as a table"), [gettext("Month"), *columns.values()], rows)
+
+
+def _end_of(month: date) -> date:
+    return month.replace(day=monthrange(month.year, month.month)[1])

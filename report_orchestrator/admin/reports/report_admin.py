@@ -9,6 +9,7 @@ from report_orchestrator.admin.reports.pause_all import PauseOfAll
 from report_orchestrator.admin.reports.report_buttons import ScheduleActions
 from report_orchestrator.admin.reports.report_list import ReportList, zone_in_words
 from report_orchestrator.admin.reports.report_page import ReportPage
+from report_orchestrator.admin.ui.due_filters import ReportDueFilter
 from report_orchestrator.admin.ui.filters import ConditionFilter, ProblemFilter
 from report_orchestrator.admin.ui.format import NOTHING, long_text, name_of
 from report_orchestrator.admin.ui.phrases import cron_in_words
@@ -26,7 +27,7 @@ class ReportScheduleAdmin(PauseOfAll, ScheduleActions, ReportPage, ReportList):
 
     list_display = ("signed_state", "report_name", "when", "spark", "last_time", "next_time", "typical")
     list_display_links = None
-    list_filter = (ConditionFilter, "state", ProblemFilter)
+    list_filter = (ConditionFilter, "state", ProblemFilter, ReportDueFilter)
     search_fields = ("name", "=report_key", "cron")
     search_help_text = _("Report name, key or cron")
     ordering = ("state", "name", "pk")

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.ui.charts import sparkline
+from report_orchestrator.admin.ui.charts import Tick, sparkline
 from report_orchestrator.admin.ui.definitions import failed_means, late_means, typical_means
 from report_orchestrator.admin.ui.format import (
     NOTHING,
@@ -27,9 +27,9 @@ from report_orchestrator.admin.ui.format import (
     report_state,
     signed,
 )
-from report_orchestrator.admin.ui.links import host_report_address, may_view_runs
+from report_orchestrator.admin.ui.links import host_report_address, may_view_runs, page_address
 from report_orchestrator.admin.ui.outcomes import LOOKS, STATUS_NAMES, describe_outcomes
-from report_orchestrator.admin.ui.phrases import away, cron_in_words, error_title, isolated
+from report_orchestrator.admin.ui.phrases import away, cron_in_words, date_and_clock, error_title, isolated
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.ui.request_settings import settings_for
 from report_orchestrator.admin.ui.search import ungrouped
@@ -149,8 +149,13 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
             return gettext("never run")
         outcomes = describe_outcomes(Counter(run.status_group for run in past))
         title = ngettext("The last run: {outcomes}", "The last {count} runs: {outcomes}", len(past))
-        return sparkline(
-            [LOOKS[run.status_group] for run in past], title=title.format(count=len(past), outcomes=outcomes)
+        return sparkline([self._tick(run) for run in past], title=title.format(count=len(past), outcomes=outcomes))
+
+    def _tick(self, run: PastRun) -> Tick:
+        return Tick(
+            LOOKS[run.status_group],
+            title=f"{date_and_clock(run.scheduled_for)}: {STATUS_NAMES.get(run.status, run.status)}",
+            address=page_address(ReportRun, self.admin_site.name, run.pk),
         )
 
     @admin.display(description=_("last run"))

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,8 +22,8 @@ from report_orchestrator.admin.ui.definitions import typical_means
 from report_orchestrator.admin.ui.format import NOTHING, STATUS_SIGNS, duration, instant, signed
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.admin.ui.outcomes import LOOKS, STATUS_NAMES, legend
-from report_orchestrator.admin.ui.phrases import about, away, isolated
-from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
+from report_orchestrator.admin.ui.phrases import about, away, date_and_clock, isolated
+from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin, linked
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 from report_orchestrator.services.reports.details import ReportDetails, read_report_details
 from report_orchestrator.services.reports.rules import Rule
@@ -83,8 +82,8 @@ def report_overview(report: ReportDetails, viewer: Viewer) -> dict[str, object]:
         "times": list(_times(report)),
         "typical": "" if typical is None else duration(typical),
         "meanings": [typical_means()],
-        "durations": _durations(report) if report.past_runs else None,
-        "calendar": calendar_chart(report),
+        "durations": _durations(report, viewer) if report.past_runs else None,
+        "calendar": calendar_chart(report, viewer),
         "calendar_summary": calendar_summary(report),
         "legend": legend(with_expected=False),
         "settings": [_setting(rule) for rule in report.rules],
@@ -115,14 +114,14 @@ def offset_in_words(at: datetime) -> str:
     return f"UTC{sign_and_digits[:3]}:{sign_and_digits[3:5]}"
 
 
-def _durations(report: ReportDetails) -> SafeString:
+def _durations(report: ReportDetails, viewer: Viewer) -> SafeString:
     seconds = [0.0 if run.duration is None else run.duration.total_seconds() for run in report.past_runs]
     top = axis_top(seconds)
     description = gettext("The last {count} runs, newest on the right.").format(count=len(report.past_runs))
     if top < max(seconds):
         description += " " + gettext("Bars marked ↑ go on beyond the axis.")
     chart = bars(
-        [_run_bar(run, span, top) for run, span in zip(report.past_runs, seconds, strict=True)],
+        [_run_bar(run, span, top, viewer) for run, span in zip(report.past_runs, seconds, strict=True)],
         name="ro-durations",
         title=gettext("Recent runs"),
         description=description,
@@ -132,7 +131,7 @@ def _durations(report: ReportDetails) -> SafeString:
     )
     rows = [
         (
-            instant(run.scheduled_for),
+            linked(viewer.page_address(ReportRun, run.pk), instant(run.scheduled_for)),
             signed(STATUS_SIGNS, run.status, STATUS_NAMES.get(run.status, run.status)),
             _duration(run),
         )
@@ -149,14 +148,14 @@ def axis_top(seconds: Sequence[float]) -> float:
     return usual if ordered[-1] > DWARFING * usual > 0 else ordered[-1]
 
 
-def _run_bar(run: PastRun, seconds: float, top: float) -> Bar:
+def _run_bar(run: PastRun, seconds: float, top: float, viewer: Viewer) -> Bar:
     shortest_bar = top / 30 or 1
     is_cut = seconds > top
-    when = isolated(format_date(timezone.localtime(run.scheduled_for), "Y-m-d H:i"))
     return Bar(
         parts=(Part(look=LOOKS[run.status_group], value=min(max(seconds, shortest_bar), top or 1)),),
         mark=MARKS.get(run.status_group, "") + ("↑" if is_cut else ""),
-        title=f"{when}: {STATUS_NAMES.get(run.status, run.status)}, {_duration(run)}",
+        title=f"{date_and_clock(run.scheduled_for)}: {STATUS_NAMES.get(run.status, run.status)}, {_duration(run)}",
+        address=viewer.page_address(ReportRun, run.pk),
     )
 
 

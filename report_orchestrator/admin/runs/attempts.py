@@ -13,6 +13,7 @@ def attempt_row(attempt: RunStep) -> dict[str, object]:
     # An attempt that was lost with its worker has no end, and must not seem to be running.
     has_duration = attempt.ended_at is not None or attempt.result in UNFINISHED_RESULTS
     return {
+        "anchor": anchor(attempt),
         "step": attempt.get_step_display(),
         "attempt": attempt.attempt,
         "result": signed(RESULT_SIGNS, attempt.result, attempt.get_result_display()),
@@ -23,3 +24,8 @@ def attempt_row(attempt: RunStep) -> dict[str, object]:
         "error": attempt.error,
         "traceback": attempt.traceback,
     }
+
+
+def anchor(attempt: RunStep) -> str:
+    """Return the id of the attempt's row, to which its bar leads."""
+    return f"attempt-{attempt.pk}"

@@ -17,6 +17,7 @@ from report_orchestrator.admin.runs.preview import PreviewAdmin
 from report_orchestrator.admin.runs.run_buttons import RunActions
 from report_orchestrator.admin.runs.run_page import RunPage
 from report_orchestrator.admin.runs.step_bars import step_bars
+from report_orchestrator.admin.ui.due_filters import RunDueFilter
 from report_orchestrator.admin.ui.filters import (
     CauseFilter,
     EndedFilter,
@@ -46,6 +47,7 @@ class ReportRunAdmin(RunActions, PreviewAdmin, CompareAdmin, RunPage):
         CauseFilter,
         OpenedFilter,
         EndedFilter,
+        RunDueFilter,
         "trigger",
     )
     # Django shows the search box only if there are fields; `get_search_results` does the search.
@@ -55,7 +57,7 @@ class ReportRunAdmin(RunActions, PreviewAdmin, CompareAdmin, RunPage):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Newest first, in the order of the index that the chosen filter uses, so that no page needs a sort."""
-        if ReportFilter.parameter_name in request.GET:
+        if {ReportFilter.parameter_name, RunDueFilter.parameter_name} & set(request.GET):
             return ("-scheduled_for", "-pk")
         if _lists_results(request) or request.GET.get(StatusFilter.parameter_name) in set(Status):
             return ("-created_at", "-pk")

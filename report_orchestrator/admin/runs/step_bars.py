@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from django.utils.translation import gettext
 
+from report_orchestrator.admin.runs.attempts import anchor
 from report_orchestrator.admin.ui.format import duration
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import Intervention, InterventionKind, ReportRun, RunStep
@@ -34,7 +35,7 @@ LOOKS: dict[str, Look] = {
 class Segment:
     """An attempt at a step, or the wait before it. As drawn, `x` and `width` are in units of `WIDTH`.
 
-    In an idle wait the run had failed, until a person retried it.
+    In an idle wait the run had failed, until a person retried it. `address` leads to the attempt's row on the page.
     """
 
     step: str
@@ -44,6 +45,7 @@ class Segment:
     is_waiting: bool
     label: str
     is_idle: bool = False
+    address: str | None = None
     x: float = 0
     width: float = 0
 
@@ -55,6 +57,10 @@ class StepBar:
     state_label: str
     duration: str
     segments: Sequence[Segment]
+
+    @property
+    def has_links(self) -> bool:
+        return any(segment.address for segment in self.segments)
 
     @property
     def label(self) -> str:
@@ -72,7 +78,7 @@ def step_bars(
     """
     until = run.ended_at or now
     retries = [action.made_at for action in interventions if action.kind == InterventionKind.RETRIED]
-    segments = list(_segments(run, attempts, retries, until))
+    segments = list(segments_of(run, attempts, retries, until))
     end = max([until, *(segment.until for segment in segments)])
     gaps = [(segment.since, segment.until) for segment in segments if segment.is_idle]
     scale = _Scale(begin=run.created_at, end=end, gaps=gaps)
@@ -81,7 +87,7 @@ def step_bars(
     return [_bar(run, step, [segment for segment in placed if segment.step == step], handed_over) for step in Step]
 
 
-def _segments(
+def segments_of(
     run: ReportRun, attempts: Sequence[RunStep], retries: Sequence[datetime], until: datetime
 ) -> Iterator[Segment]:
     """Yield the attempts, each after the wait for it."""
@@ -99,6 +105,7 @@ def _segments(
             label=gettext("attempt {number}: {result}, {span}").format(
                 number=attempt.attempt, result=attempt.get_result_display(), span=duration(ended - attempt.started_at)
             ),
+            address=f"#{anchor(attempt)}",
         )
         reached = max(reached, ended)
     if not run.has_ended and run.status != Status.RUNNING and until > reached:

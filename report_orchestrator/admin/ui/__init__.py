@@ -5,6 +5,7 @@ format, phrases     values, durations, times and error codes as text
 links               addresses in the reader's AdminSite
 definitions         the meaning of typical, late and failed, for all pages
 filters, search     lookups that an index answers
+due_filters         intervals of due times, to which charts lead
 charts, outcomes    SVG charts; colours and counts of outcomes
 masked_json         JSON without secrets
 request_settings    effective settings, once for each request

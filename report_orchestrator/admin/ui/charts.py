@@ -1,7 +1,7 @@
 """Draw charts as inline SVG. Colours are classes of our stylesheet; each chart has a title and a description.
 
 Widths are in per cent, so that text keeps its size. No `style` attributes, so a strict Content-Security-Policy allows
-it.
+it. Marks link to their rows for pointers only: keyboards and screen readers have the same links in the chart's table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar, its parts from the bottom up. `whole` is its expected height; `mark` is above it, `label` below."""
+    """One bar, its parts from the bottom up. `whole` is its expected height; `mark` is above it, `label` below.
+
+    `address` is that of its rows; None for a bar that leads nowhere.
+    """
 
     parts: Sequence[Part]
     title: str
@@ -38,6 +41,7 @@ class Bar:
     is_minor: bool = False
     mark: str = ""
     whole: float = 0
+    address: str | None = None
 
     @property
     def height(self) -> float:
@@ -58,17 +62,39 @@ def bars(
     for position, bar in enumerate(drawn, start=places - len(drawn)):
         pieces.append(_bar(bar, 100 / places, position, height, top))
     return svg(
-        _joined(pieces), name=name, title=title, description=description, width="100%", height=TOP + height + FOOT
+        _joined(pieces),
+        name=name,
+        title=title,
+        description=description,
+        width="100%",
+        height=TOP + height + FOOT,
+        has_links=any(bar.address for bar in drawn),
     )
 
 
+def leading(address: str | None, drawn: SafeString) -> SafeString:
+    """Return a drawn mark as a link for pointers; as it is without an address."""
+    if address is None:
+        return format_html("<g>{}</g>", drawn)
+    return format_html('<a class="ro-to" href="{}" tabindex="-1" aria-hidden="true">{}</a>', address, drawn)
+
+
 def svg(
-    content: SafeString, *, name: str, title: str, description: str, width: str, height: int, box: str = ""
+    content: SafeString,
+    *,
+    name: str,
+    title: str,
+    description: str,
+    width: str,
+    height: int,
+    box: str = "",
+    has_links: bool = False,
 ) -> SafeString:
-    """Frame a chart as an image with title and description for screen readers."""
+    """Frame a chart with title and description for screen readers: as an image, or a group if it has links."""
     return format_html(
-        '<svg class="ro-chart" role="img" aria-labelledby="{}-title {}-desc" width="{}" height="{}"{}>'
+        '<svg class="ro-chart" role="{}" aria-labelledby="{}-title {}-desc" width="{}" height="{}"{}>'
         '<title id="{}-title">{}</title><desc id="{}-desc">{}</desc>{}</svg>',
+        "group" if has_links else "img",
         name,
         name,
         width,
@@ -118,7 +144,8 @@ def _bar(bar: Bar, place: float, position: int, height: int, top: float) -> Safe
         pieces.append(_text("ro-mark", middle, roof - 4, bar.mark))
     if bar.label:
         pieces.append(_text("ro-label ro-minor" if bar.is_minor else "ro-label", middle, floor + 14, bar.label))
-    return format_html("<g><title>{}</title>{}{}</g>", bar.title, _reach(place, position, height), _joined(pieces))
+    reach = _reach(place, position, height)
+    return leading(bar.address, format_html("<title>{}</title>{}{}", bar.title, reach, _joined(pieces)))
 
 
 def _level(left: float, wide: float, up: float) -> SafeString:
@@ -172,20 +199,35 @@ _SPARKS: dict[Look, str] = {
 """Up is success, down is failure, flat is skipped, hollow is in progress: the shape says it without colour."""
 
 
-def sparkline(looks: Sequence[Look], *, title: str, places: int = 20) -> SafeString:
-    """Draw one tick for each run, the newest at the right. Only the title needs escaping."""
-    first = places - len(looks)
-    ticks = "".join(
-        _SPARKS.get(look, _SPARKS["quiet"]).format(x=(first + position) * TICK) for position, look in enumerate(looks)
-    )
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One run of a sparkline."""
+
+    look: Look
+    title: str = ""
+    address: str | None = None
+
+
+def sparkline(runs: Sequence[Tick], *, title: str, places: int = 20) -> SafeString:
+    """Draw one tick for each run, the newest at the right."""
+    ticks = _joined(_tick(run, x=(places - len(runs) + position) * TICK) for position, run in enumerate(runs))
     return format_html(
-        '<svg class="ro-spark" role="img" aria-label="{title}" width="{wide}" height="{tall}" viewBox="0 0 {wide} {tall}">'
+        '<svg class="ro-spark" role="{role}" aria-label="{title}" width="{wide}" height="{tall}" viewBox="0 0 {wide} {tall}">'
         '<title>{title}</title><line class="ro-axis" x1="0" x2="{wide}" y1="12" y2="12"/>{ticks}</svg>',
+        role="group" if any(run.address for run in runs) else "img",
         title=title,
         wide=places * TICK,
         tall=SPARK_HEIGHT,
-        ticks=mark_safe(ticks),  # noqa: S308 - made of our own numbers
+        ticks=ticks,
     )
+
+
+def _tick(run: Tick, *, x: int) -> SafeString:
+    drawn = mark_safe(_SPARKS.get(run.look, _SPARKS["quiet"]).format(x=x))  # noqa: S308 - made of our own numbers
+    if run.address is None:
+        return drawn
+    reach = format_html('<rect class="ro-reach" x="{}" y="0" width="{}" height="{}"/>', x, TICK, SPARK_HEIGHT)
+    return leading(run.address, format_html("<title>{}</title>{}{}", run.title, reach, drawn))
 
 
 def swatch(look: Look | Literal["whole"]) -> SafeString:

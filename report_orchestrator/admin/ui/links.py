@@ -1,6 +1,7 @@
 """Addresses of admin pages in the reader's AdminSite; None for pages that the site lacks."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -14,6 +15,8 @@ from django.urls import NoReverseMatch, reverse
 from report_orchestrator.models import ReportSchedule, ScheduleState
 
 M = TypeVar("M", bound=Model)
+
+INTERVAL_FORMAT = "%Y-%m-%dT%H:%MZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,11 @@ class Viewer:
         if not (self.may("view_reportschedule") and self.may("pause_reports")):
             return None
         return _reverse(f"admin:report_orchestrator_reportschedule_{action}", self.site_name)
+
+
+def interval(start: datetime, end: datetime) -> str:
+    """Return the value of the filters by due time: from `start` until before `end`."""
+    return "/".join(at.astimezone(UTC).strftime(INTERVAL_FORMAT) for at in (start, end))
 
 
 def visible_rows(site: AdminSite, model: type[M], request: HttpRequest) -> QuerySet[M]:

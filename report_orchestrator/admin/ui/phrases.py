@@ -76,6 +76,11 @@ def day_and_clock(at: datetime, now: datetime) -> str:
     return isolated(format_date(local, "H:i" if local.date() == today else "Y-m-d H:i"))
 
 
+def date_and_clock(at: datetime) -> str:
+    """Return date and time of day in the reader's zone."""
+    return isolated(f"{timezone.localtime(at):%Y-%m-%d %H:%M}")
+
+
 def cron_in_words(expression: str) -> str:
     """Return a cron as a sentence in its own language; empty if it is missing or invalid."""
     if not expression:

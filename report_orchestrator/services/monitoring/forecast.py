@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
+from functools import reduce
 from itertools import islice
+from operator import or_
 
-from django.db.models import Case, Count, F, Min, When
+from django.db.models import Case, Count, F, Min, Q, QuerySet, When
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.domain.cron import times_between
 from report_orchestrator.domain.cron_parser import parse_cron
 from report_orchestrator.exceptions import InvalidReportError
 from report_orchestrator.models import ReportSchedule
+from report_orchestrator.models.schedules import live_condition
 from report_orchestrator.services.monitoring.hourly_outcomes import HOUR, start_of_hour
 from report_orchestrator.services.monitoring.overdue import late_before
 from report_orchestrator.services.timetable.cron_zone import named_zone
@@ -97,6 +100,25 @@ def _read_groups(now: datetime, until: datetime, settings: Settings, report_mode
     return sorted(groups.values(), key=lambda group: (-group.count, group.cron, group.timezone))
 
 
+def due_between(
+    reports: QuerySet[ReportSchedule], start: datetime, end: datetime, *, now: datetime, settings: Settings
+) -> QuerySet[ReportSchedule]:
+    """Return the reports that will be due from `start` until before `end`, as far as `MAX_CRONS` crons tell.
+
+    Late reports are due now. One query for the crons of the reports that are due before `start` too.
+    """
+    live = reports.filter(live_condition(now, unless_switched=not settings.shadow), next_run_at__lt=end)
+    earlier = live.filter(next_run_at__lt=start).order_by().values_list("cron", "timezone").annotate(n=Count("*"))
+    crons: dict[str, list[str]] = {}
+    for cron, timezone, _count in earlier.order_by("-n", "cron", "timezone")[:MAX_CRONS]:
+        if next(_times(cron, timezone, after=max(now, start) - datetime.resolution, until=end), None):
+            crons.setdefault(timezone, []).append(cron)
+    again = [Q(timezone=timezone, cron__in=named) for timezone, named in crons.items()]
+    if start <= now < end:
+        again.append(Q(next_run_at__lte=now))
+    return live.filter(reduce(or_, again, Q(next_run_at__gte=start)))
+
+
 def _count_by_instant(groups: list[_CronGroup], now: datetime, until: datetime) -> Counter[datetime]:
     """Count the due reports of each instant, expanding the most frequent crons first."""
     counts: Counter[datetime] = Counter()
@@ -111,9 +133,14 @@ def _count_by_instant(groups: list[_CronGroup], now: datetime, until: datetime) 
 
 
 def _times_after_first(group: _CronGroup, now: datetime, until: datetime) -> Iterator[datetime]:
+    return _times(group.cron, group.timezone, after=max(group.first_at, now), until=until)
+
+
+def _times(cron: str, timezone: str, *, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Return the times after `after` and before `until`; none of an invalid cron, which is quarantined once it is due."""
     try:
-        cron, zone = parse_cron(group.cron), named_zone(group.timezone, group.cron)
-    except InvalidReportError:  # it is quarantined as soon as it is due
+        return times_between(
+            parse_cron(cron), named_zone(timezone, cron), after=after, until=until - datetime.resolution
+        )
+    except InvalidReportError:
         return iter(())
-    last = until - timedelta(microseconds=1)
-    return times_between(cron, zone, after=max(group.first_at, now), until=last)
