@@ -27,6 +27,8 @@ from report_orchestrator.setting_values import Secret
 
 SETTING = "REPORT_ORCHESTRATOR"
 SANDBOX_URL = "http://127.0.0.1:8099"
+RESULT_PLACEHOLDERS = ("workspace", "lakehouse", "path", "folder", "file")
+"""Parts of the address of a result's page. `path` and `folder` begin with `Files/`."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 AppEnv: TypeAlias = Literal["dev", "prod"]
@@ -100,6 +102,7 @@ class Settings:
     fabric_results_path: str = _spec(kinds.text, "report_results")
     result_tables: bool = _spec(kinds.flag, default=False)
     result_table: str = _spec(kinds.text)
+    result_page_url: str = _spec(kinds.url_template(*RESULT_PLACEHOLDERS))
 
     cron_sensor_interval: timedelta = _spec(kinds.seconds(least=1), 60)
     discovery_sensor_interval: timedelta = _spec(kinds.seconds(least=60), 86400)

@@ -40,6 +40,7 @@ _WARNINGS = frozenset(
         "sweep_failed",
         "pruning_failed",
         "rows_not_appended",
+        "download_cut",
     }
 )
 _DEBUGS = frozenset({"message_found_nothing", "due_times_decided"})

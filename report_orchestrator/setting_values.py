@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from string import Formatter
 from urllib.parse import urlsplit
 
 import environ
@@ -149,6 +150,26 @@ def url(raw: object) -> str:
     except ValueError:
         raise ValueError("its port must be a number up to 65535") from None
     return address
+
+
+def url_template(*names: str) -> Callable[[object], str]:
+    """Return the parser of an address with placeholders in braces."""
+    listed = ", ".join(f"{{{name}}}" for name in names)
+
+    def parse(raw: object) -> str:
+        address = text(raw)
+        try:
+            parts = list(Formatter().parse(address))
+            is_known = all(part[1] is None or (part[1] in names and not part[2] and not part[3]) for part in parts)
+        except ValueError:
+            is_known = False
+        if not is_known:
+            raise ValueError(f"its placeholders must be of {listed}; write other braces twice")
+        if address and (urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).hostname):
+            raise ValueError("it must be a URL that begins with https:// or http://")
+        return address
+
+    return parse
 
 
 def account_url(raw: object) -> str:

@@ -12,6 +12,7 @@ class InterventionKind(models.TextChoices):
     BACKFILLED = "backfilled", _("created by a backfill")
     RETRIED = "retried", _("retried")
     CANCELED = "canceled", _("canceled")
+    DOWNLOADED = "downloaded", _("result downloaded")
 
 
 class Intervention(models.Model):

@@ -215,7 +215,11 @@ class ReportRun(PartiallyIndexedModel):
         verbose_name = _("run")
         verbose_name_plural = _("runs")
         ordering = ("-pk",)
-        permissions = [("retry_runs", "Can retry and release runs"), ("cancel_runs", "Can cancel runs")]
+        permissions = [
+            ("retry_runs", "Can retry and release runs"),
+            ("cancel_runs", "Can cancel runs"),
+            ("download_results", "Can download results"),
+        ]
         constraints = [
             models.UniqueConstraint(  # on MySQL and MariaDB, of a column that migration 0005 generates
                 fields=["schedule", "scheduled_for"], condition=~Q(trigger="manual"), name="ro_run_occurrence_uniq"

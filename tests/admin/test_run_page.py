@@ -121,7 +121,7 @@ class TestPreview:
 
         assert page.count("x" * preview.PREVIEW_BYTES) == 1
         assert "x" * (preview.PREVIEW_BYTES + 1) not in page
-        assert "The first 16.0\xa0KB of 97.7\xa0KB." in page
+        assert "The first 16.0\xa0KiB of 97.7\xa0KiB." in page
 
     def test_no_part_of_a_secret_shows_at_the_cut(self, show: Callable[[bytes | None], str], settings: Any) -> None:
         ours = {**settings.REPORT_ORCHESTRATOR, "FIREANT_API_KEY": "s3cr3t-key"}

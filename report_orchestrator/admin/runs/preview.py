@@ -1,6 +1,7 @@
 """The page with the start of a run's result, always shown as plain text."""
 
 import hashlib
+from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -8,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
 
+from report_orchestrator.admin.ui.format import file_size
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
 from report_orchestrator.conf import current_secrets
 from report_orchestrator.exceptions import OrchestratorError, StorageError
@@ -26,13 +28,18 @@ class PreviewAdmin(ReadOnlyAdmin[ReportRun]):
         name = f"{self.opts.app_label}_{self.opts.model_name}_preview"
         return [path("<int:pk>/preview/", view, name=name), *super().get_urls()]
 
-    def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def run_with_result(self, request: HttpRequest, pk: int) -> ReportRun:
+        """Return a run that the reader may view; respond with 404 if it has no stored result."""
         self._refuse_strangers(request)
         run = self.get_queryset(request).filter(pk=pk).exclude(results_path="").first()
         if run is None:
             raise Http404
         if not self.has_view_permission(request, run):
             raise PermissionDenied
+        return run
+
+    def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        run = self.run_with_result(request, pk)
         is_cut = (run.result_size or 0) > PREVIEW_BYTES
         try:
             content = get_ports().store.read_head(run.result_path, PREVIEW_BYTES)
@@ -46,6 +53,19 @@ class PreviewAdmin(ReadOnlyAdmin[ReportRun]):
                 masked(decoded, current_secrets(), is_cut=True) if is_cut else masked(decoded, current_secrets()),
                 "",
             )
+        return self.result_page(request, run, problem=problem, text=text, is_cut=is_cut)
+
+    def result_page(
+        self,
+        request: HttpRequest,
+        run: ReportRun,
+        *,
+        problem: str,
+        text: str = "",
+        is_cut: bool = False,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> HttpResponse:
+        """Return the page with the start of a result, or with the problem of reading it."""
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Result of run {number}").format(number=run.pk),
@@ -54,11 +74,15 @@ class PreviewAdmin(ReadOnlyAdmin[ReportRun]):
             "run": run,
             "text": text,
             "problem": problem,
-            "is_cut": is_cut,
-            "shown": PREVIEW_BYTES,
+            "beginning": _beginning(run) if is_cut else "",
             "back": self._address(ReportRun, "change", run.pk),
         }
-        return TemplateResponse(request, "admin/report_orchestrator/preview.html", context)
+        return TemplateResponse(request, "admin/report_orchestrator/preview.html", context, status=status)
+
+
+def _beginning(run: ReportRun) -> str:
+    text = gettext("The first {shown} of {size}.")
+    return text.format(shown=file_size(PREVIEW_BYTES), size=file_size(run.result_size or 0))
 
 
 def _reject_changed(run: ReportRun, content: bytes, *, is_cut: bool) -> None:

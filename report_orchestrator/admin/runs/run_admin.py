@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.runs.attempts import attempt_row
 from report_orchestrator.admin.runs.compare import CompareAdmin
+from report_orchestrator.admin.runs.download import DownloadAdmin
 from report_orchestrator.admin.runs.log_lines import log_lines
-from report_orchestrator.admin.runs.preview import PreviewAdmin
 from report_orchestrator.admin.runs.run_buttons import RunActions
 from report_orchestrator.admin.runs.run_page import RunPage
 from report_orchestrator.admin.runs.step_bars import step_bars
@@ -36,7 +36,7 @@ from report_orchestrator.wiring import get_ports
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(RunActions, PreviewAdmin, CompareAdmin, RunPage):
+class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, RunPage):
     list_display = ("number", "report", "due_and_trigger", "status_and_step", "took", "result")
     result_list_display = ("number", "report", "run_date", "ended", "size", "rows", "place")
     list_filter = (

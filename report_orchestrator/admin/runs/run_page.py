@@ -2,12 +2,11 @@
 
 from django.contrib import admin
 from django.core.exceptions import ObjectDoesNotExist
-from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.runs.run_narrative import NEXT, describe_advice, describe_history, fill
-from report_orchestrator.admin.ui.format import NOTHING, folded, preformatted
+from report_orchestrator.admin.ui.format import KIB, NOTHING, copyable, file_size, folded, preformatted
 from report_orchestrator.admin.ui.masked_json import beginning_without_secrets
 from report_orchestrator.admin.ui.phrases import isolated
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin, code_field, instant_field, text_field
@@ -43,7 +42,7 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
     copied_reference = code_field("reference", _("reference"))
     job = code_field("fireant_job_id", _("Fireant job"))
     sent_as = code_field("client_reference", _("reference in Fireant"))
-    place = code_field("results_path", _("result path"))
+    place = text_field(lambda run: copyable(run.results_path, _("Copy the path")), _("result path"))
     checksum = code_field("result_sha256", _("SHA-256 of the result"))
     digest = code_field("payload_digest", _("SHA-256 of the payload"))
 
@@ -56,8 +55,8 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
     def size(self, run: ReportRun) -> str:
         if run.result_size is None:
             return NOTHING
-        short = filesizeformat(run.result_size)
-        if run.result_size < 1024:  # in bytes already
+        short = file_size(run.result_size)
+        if run.result_size < KIB:  # in bytes already
             return short
         exact = number_format(run.result_size, force_grouping=True)
         return str(_("{short} ({exact} bytes)")).format(short=short, exact=exact)

@@ -7,6 +7,7 @@ definitions         the meaning of typical, late and failed, for all pages
 filters, search     lookups that an index answers
 due_filters         intervals of due times, to which charts lead
 charts, outcomes    SVG charts; colours and counts of outcomes
+streaming           files for download, under WSGI and ASGI
 masked_json         JSON without secrets
 request_settings    effective settings, once for each request
 """

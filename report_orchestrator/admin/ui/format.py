@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.ui.phrases import isolated
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 NOTHING = "—"
+KIB = 1024
+UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 Tone: TypeAlias = Literal["good", "bad", "warn", "busy", "quiet"]
 
@@ -116,6 +119,14 @@ def duration(span: timedelta) -> str:
     return isolated(f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s")
 
 
+def file_size(size: int) -> str:
+    """Return a size in bytes, or in the largest unit of 1,024 that fits: 55.6 MiB."""
+    if size < KIB:
+        return isolated(ngettext("{size} byte", "{size} bytes", size).format(size=size))
+    power = next((power for power in range(1, len(UNITS)) if round(size / KIB**power, 1) < KIB), len(UNITS))
+    return isolated(f"{number_format(round(size / KIB**power, 1), 1)}\u00a0{UNITS[power - 1]}")
+
+
 def elapsed(start: datetime | None, end: datetime | None) -> str:
     """Return the duration until the end, or until now."""
     return NOTHING if start is None else duration((end or get_ports().clock()) - start)
@@ -163,6 +174,19 @@ def report_name(name: str, key: str) -> SafeString:
 def code(text: object) -> str:
     """Return a text to copy: a key, a hash, a path."""
     return format_html('<code dir="ltr">{}</code>', text) if text not in {None, ""} else NOTHING
+
+
+def copyable(text: str, label: object) -> str:
+    """Return a text to copy, by a button where scripts run; a click selects all of it elsewhere."""
+    if not text:
+        return NOTHING
+    return format_html(
+        '<code dir="ltr" class="ro-copied">{}</code> <button type="button" class="ro-copy" data-ro-done="{}">{}</button>'
+        '<span class="ro-hidden" role="status"></span>',
+        text,
+        gettext("Copied"),
+        label,
+    )
 
 
 def pretty_json(value: object) -> SafeString:

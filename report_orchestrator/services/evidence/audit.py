@@ -6,6 +6,8 @@ from datetime import datetime
 from report_orchestrator.models import Intervention, InterventionKind
 
 BATCH = 500
+ACTOR_LENGTH = 150
+"""Characters that the record keeps of a name."""
 
 
 def record_interventions(
@@ -13,6 +15,9 @@ def record_interventions(
 ) -> None:
     """Record who did this to the runs, when and why. Call it in the transaction of the action."""
     Intervention.objects.bulk_create(
-        (Intervention(run_id=run_id, kind=kind, actor=actor[:150], reason=reason, made_at=now) for run_id in run_ids),
+        (
+            Intervention(run_id=run_id, kind=kind, actor=actor[:ACTOR_LENGTH], reason=reason, made_at=now)
+            for run_id in run_ids
+        ),
         batch_size=BATCH,
     )
