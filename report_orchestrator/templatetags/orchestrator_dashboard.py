@@ -23,6 +23,7 @@ def orchestrator_dashboard(context: dict[str, Any]) -> dict[str, Any]:
 
     from report_orchestrator.admin.dashboard.board import read_board
     from report_orchestrator.admin.ui.links import Viewer, is_narrowed
+    from report_orchestrator.admin.ui.live import leave_no_trace
 
     request = context.get("request")
     if request is None:
@@ -35,6 +36,6 @@ def orchestrator_dashboard(context: dict[str, Any]) -> dict[str, Any]:
     ):
         return {"board": None}
     try:
-        return {"board": read_board(viewer)}
+        return {"board": read_board(viewer, is_refresh=leave_no_trace(request))}
     except ConfigurationError as error:
         return {"board": None, "problem": str(error)}

@@ -141,6 +141,7 @@ def _pages() -> Mapping[str, str]:
     busy = _busiest()
     conditions = ("late", "failing", "flaky", "never_run", "paused", "shadow")
     return {
+        "live": f"{runs}live/",
         "dashboard": reverse("admin:app_list", args=["report_orchestrator"]),
         "reports": reports,
         "reports, last page": f"{reports}?p=199",

@@ -7,10 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import APP, Demo, confirm, sign_in, watched
+from tests.support.browser import APP, Demo, confirm, serious, sign_in, watched
 
 pytestmark = pytest.mark.browser
 
@@ -40,17 +39,6 @@ def test_axe_finds_nothing_serious(
     context.close()
 
     assert found == {}, json.dumps(found, indent=1)
-
-
-def serious(page: Page, part: str | None) -> dict[str, list[str]]:
-    """Return axe-core's serious and critical findings with their places."""
-    answer = Axe().run(page, part).response
-    assert answer["testEngine"]["name"] == "axe-core"
-    return {
-        f"{found['id']}: {found['help']}": [node["html"][:200] for node in found["nodes"]][:3]
-        for found in answer["violations"]
-        if found["impact"] in {"serious", "critical"}
-    }
 
 
 def test_nothing_is_wider_than_a_narrow_screen(page: Page, pages: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.demo.environment import Environment, await_answer, free_port
@@ -93,3 +94,14 @@ def confirm(page: Page, reason: str) -> None:
     """Give the reason and confirm."""
     page.get_by_label("Reason").fill(reason)
     page.locator(".ro-confirm button[type=submit]").click()
+
+
+def serious(page: Page, part: str | None) -> dict[str, list[str]]:
+    """Return axe-core's serious and critical findings with their places."""
+    answer = Axe().run(page, part).response
+    assert answer["testEngine"]["name"] == "axe-core"
+    return {
+        f"{found['id']}: {found['help']}": [node["html"][:200] for node in found["nodes"]][:3]
+        for found in answer["violations"]
+        if found["impact"] in {"serious", "critical"}
+    }

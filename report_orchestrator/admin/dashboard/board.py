@@ -1,6 +1,8 @@
 """All texts, charts and links of the dashboard, as its template shows them."""
 
 from collections.abc import Iterator
+from datetime import tzinfo
+from functools import partial
 
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -17,27 +19,44 @@ from report_orchestrator.admin.dashboard.hour_charts import (
 )
 from report_orchestrator.admin.dashboard.problems import find_problems
 from report_orchestrator.admin.dashboard.signs import GOOD, worst
-from report_orchestrator.admin.dashboard.verdict import verdict_text
+from report_orchestrator.admin.dashboard.verdict import news_text, verdict_text
 from report_orchestrator.admin.ui.definitions import failed_means, late_means
 from report_orchestrator.admin.ui.format import Sign
 from report_orchestrator.admin.ui.links import Viewer
+from report_orchestrator.admin.ui.live import LivePage, time_of_day
 from report_orchestrator.admin.ui.outcomes import legend
 from report_orchestrator.admin.ui.phrases import number
 from report_orchestrator.conf import get_settings
-from report_orchestrator.models import ReportSchedule
+from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.monitoring.dashboard import Dashboard, read_dashboard
+from report_orchestrator.services.monitoring.live_reads import SharedReads, stamp_of
 from report_orchestrator.wiring import get_ports
 
+SECONDS = 5
+"""Between two questions of the script whether runs changed."""
+DASHBOARDS = SharedReads(seconds=2)
+"""For the script's refreshes: however many people watch, it is read once."""
 
-def read_board(viewer: Viewer) -> dict[str, object]:
-    """Return the template's values, as they are now.
+
+def read_board(viewer: Viewer, *, is_refresh: bool = False) -> dict[str, object]:
+    """Return the template's values: as they are now, for a refresh as they were at most two seconds ago.
 
     Raises:
         ConfigurationError: a setting is invalid.
     """
+    zone = timezone.get_current_timezone()
+    read = partial(_read_stamped, zone)
+    stamp, at, dashboard = DASHBOARDS.get(str(zone), read) if is_refresh else read()
+    address, news = viewer.live_address(), news_text(dashboard)
+    live = LivePage(address=address, stamp=stamp, seconds=SECONDS, news=news, at=at)
+    return {**make_board(dashboard, viewer), "live": live}
+
+
+def _read_stamped(zone: tzinfo) -> tuple[str, str, Dashboard]:
+    """Read the stamp before the values: a change in between is noticed at the next question."""
     runtime = get_ports()
-    zone, settings = timezone.get_current_timezone(), get_settings()
-    return make_board(read_dashboard(runtime.clock(), zone, settings, report_model=runtime.reports.label), viewer)
+    stamp, at = stamp_of(ReportRun.objects.all()), time_of_day()
+    return stamp, at, read_dashboard(runtime.clock(), zone, get_settings(), report_model=runtime.reports.label)
 
 
 def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:

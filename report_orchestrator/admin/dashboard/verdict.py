@@ -12,6 +12,13 @@ def verdict_text(dashboard: Dashboard) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
+def news_text(dashboard: Dashboard) -> str:
+    """Return the bad news alone, which screen readers announce when it changes."""
+    is_active = dashboard.snapshot.workers.is_active(dashboard.snapshot.now)
+    sentences = ("" if is_active else _workers(dashboard), _late(dashboard), _failed(dashboard))
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
 def _failed(dashboard: Dashboard) -> str:
     failures = dashboard.failures
     if not failures.count:

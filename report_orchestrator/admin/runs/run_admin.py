@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.admin.runs.attempts import attempt_row
 from report_orchestrator.admin.runs.compare import CompareAdmin
 from report_orchestrator.admin.runs.download import DownloadAdmin
+from report_orchestrator.admin.runs.live_runs import LiveRuns
 from report_orchestrator.admin.runs.log_lines import log_lines
 from report_orchestrator.admin.runs.run_buttons import RunActions
 from report_orchestrator.admin.runs.run_page import RunPage
@@ -36,7 +37,7 @@ from report_orchestrator.wiring import get_ports
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, RunPage):
+class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage):
     list_display = ("number", "report", "due_and_trigger", "status_and_step", "took", "result")
     result_list_display = ("number", "report", "run_date", "ended", "size", "rows", "place")
     list_filter = (
@@ -89,6 +90,7 @@ class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, RunPage):
         run: ReportRun = context["original"]
         attempts, interventions = list(run.steps.order_by("pk")), list(run.interventions.order_by("pk"))
         extra = {
+            "live": self.live_run(request, run),
             "step_bars": step_bars(run, attempts, interventions, get_ports().clock()),
             "attempts": [attempt_row(attempt) for attempt in attempts],
             "log_lines": log_lines(run, attempts, interventions),

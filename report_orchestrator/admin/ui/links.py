@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from report_orchestrator.models import ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 
 M = TypeVar("M", bound=Model)
 
@@ -50,6 +50,12 @@ class Viewer:
             return None
         address = _reverse("admin:report_orchestrator_reportrun_act", self.site_name, "retry")
         return address and f"{address}?{urlencode(filters)}"
+
+    def live_address(self) -> str | None:
+        """Return the address that says whether runs changed; None without permission."""
+        return (
+            _reverse("admin:report_orchestrator_reportrun_live", self.site_name) if self.may_view(ReportRun) else None
+        )
 
     def all_address(self, action: str) -> str | None:
         """Return the address to pause (`pause_all`) or resume (`resume_all`) all reports; None without permission."""

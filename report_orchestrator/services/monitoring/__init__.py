@@ -7,6 +7,7 @@ findings         health checks of the snapshot, for the health view and command
 doctor           checks of settings, databases, queue, Fireant and result store
 status           values of the status command
 dashboard        values that only the dashboard shows
+live_reads       whether runs changed, read once for all who watch
 hourly_outcomes  times of the last hours, counted by outcome
 forecast         times of the next hours, and reports that are late
 failure_groups   failed runs, grouped by error code and step
