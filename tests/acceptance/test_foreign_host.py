@@ -84,4 +84,4 @@ def test_a_host_without_djangos_optional_apps_can_use_every_command(tmp_path: Pa
         json.loads(environment.manage(*command, "--format", "json"))
     environment.manage("qcluster", "--run-once")
     for command in (("orchestrator_health",), ("orchestrator_doctor",)):  # no cluster, no Fireant
-        json.loads(environment.manage(*command, "--format", "json", expected_status=1))
+        json.loads(environment.manage(*command, "--format", "json", statuses=[1]))

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,16 +66,16 @@ class Environment:
             **self.overrides,
         }
 
-    def manage(self, *arguments: str, expected_status: int = 0) -> str:
+    def manage(self, *arguments: str, statuses: Collection[int] = (0,)) -> str:
         """Run a command to its end, with its output in `commands.log`; return its standard output.
 
-        An unexpected exit status shows the output and exits.
+        An exit status other than these shows the output and exits.
         """
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self.variables, capture_output=True, text=True, check=False)
         with (self.folder / "commands.log").open("a") as log:
             log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
-        if done.returncode != expected_status:
+        if done.returncode not in statuses:
             sys.stderr.write(done.stdout + done.stderr)
             raise SystemExit(f"{' '.join(arguments)} ended with status {done.returncode}")
         return done.stdout
