@@ -33,6 +33,12 @@ class ReportSource(Protocol):
     def has_change_stamp(self) -> bool:
         """True if the host's reports have an `updated` field, which `changed_since` needs."""
 
+    def editors(self, edited_at: Mapping[str, datetime]) -> Mapping[str, str]:
+        """Return the names of the users who edited reports at about these instants, by key; only those that are known.
+
+        Must cost one query, and none for no reports.
+        """
+
     def public_id(self, key: str) -> int | str:
         """Return a report's key as the host writes it in JSON."""
 

@@ -100,6 +100,8 @@ class FakeReports:
     modifiers: dict[date, Modifier] = field(default_factory=dict)
     label: str = "fake.Report"
     has_change_stamp: bool = True
+    edited_by: dict[str, str] = field(default_factory=dict)
+    """The user who made the last edit of a report, by key."""
 
     def add(self, report: Report, **summary: object) -> Report:
         self.reports[report.key] = report
@@ -112,6 +114,9 @@ class FakeReports:
 
     def remove(self, key: str) -> None:
         del self.reports[key], self.found[key]
+
+    def editors(self, edited_at: Mapping[str, datetime]) -> Mapping[str, str]:
+        return {key: self.edited_by[key] for key in edited_at if key in self.edited_by}
 
     def public_id(self, key: str) -> int | str:
         return int(key) if key.isdigit() else key

@@ -46,6 +46,7 @@ class ReportChange(models.Model):
     before = models.JSONField(_("before"), default=dict)
     after = models.JSONField(_("after"), default=dict)
     source = models.CharField(_("source"), max_length=16, choices=ChangeSource.choices)
+    actor = models.CharField(_("who"), max_length=150, blank=True, default="", db_default="")
     noticed_at = InstantField(_("detected"))
 
     objects = PrimaryManager()
@@ -70,6 +71,11 @@ class ReportChange(models.Model):
         if (self.source, self.kind) == (ChangeSource.SIGNAL, ChangeKind.REMOVED):
             return gettext("deletion in the project")
         return str(self.get_source_display())
+
+    @property
+    def person(self) -> str:
+        """The user who made the change; an empty text if not known. Older versions named only those who paused or resumed."""
+        return self.actor or str(self.after.get("actor", ""))
 
     @property
     def about(self) -> str:

@@ -2,6 +2,7 @@
 
 events       the events of a report, in any shape
 changes      changes of the host's rows, noticed as they are saved
+editors      who edited reports, by the admin's log
 reports      reports and their fields
 modifiers    the dates of a run
 jobs         the host's own rows of Fireant jobs

@@ -18,6 +18,7 @@ from django.db.models import Field, Model, QuerySet
 
 from report_orchestrator.adapters.host.changes.collector import ChangeCollector
 from report_orchestrator.adapters.host.changes.signals import HostSignals
+from report_orchestrator.adapters.host.editors import editors_in_log
 from report_orchestrator.adapters.host.events.reader import EventReader, EventSummary
 from report_orchestrator.adapters.host.events.shapes import event_reader
 from report_orchestrator.adapters.host.fields import field_named, refuse_composite_key, resolve_model, resolve_paths
@@ -95,6 +96,10 @@ class HostReports:
     def has_change_stamp(self) -> bool:
         """True if the host's reports have an `updated` field."""
         return "updated" in self._paths
+
+    def editors(self, edited_at: Mapping[str, datetime]) -> Mapping[str, str]:
+        """Return who edited reports at about these instants, by key, as far as the admin's log knows."""
+        return editors_in_log(self._model, edited_at)
 
     def public_id(self, key: str) -> int | str:
         """Return a report's key as the host writes it in JSON; the text itself if it cannot be a key."""

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.changes.change_diff import in_a_table, in_one_line
+from report_orchestrator.admin.changes.change_diff import in_a_table, in_one_line, who, who_in_full
 from report_orchestrator.admin.changes.removals import RemovalsAdmin
 from report_orchestrator.admin.ui.filters import NoticedFilter, ReportFilter
 from report_orchestrator.admin.ui.format import instant, name_of
@@ -19,7 +19,7 @@ from report_orchestrator.models import ReportChange, ReportSchedule
 class ReportChangeAdmin(RemovalsAdmin):
     """All detected changes, newest first."""
 
-    list_display = ("noticed", "report", "kind", "difference", "noticed_by")
+    list_display = ("noticed", "report", "kind", "difference", "person", "noticed_by")
     list_filter = (ReportFilter, NoticedFilter, "kind", "source")
     list_select_related = ("schedule",)
     # `get_search_results` looks them up; here they make Django show the box.
@@ -27,7 +27,7 @@ class ReportChangeAdmin(RemovalsAdmin):
     search_help_text = _("Report name or key")
     ordering = ("-noticed_at", "-pk")
     sortable_by = ("noticed",)
-    fields = ("report", "kind", "noticed", "noticed_by", "whole_difference")
+    fields = ("report", "kind", "noticed", "whole_person", "noticed_by", "whole_difference")
     readonly_fields = fields
 
     def get_search_results(
@@ -39,6 +39,8 @@ class ReportChangeAdmin(RemovalsAdmin):
     def noticed(self, change: ReportChange) -> str:
         return instant(change.noticed_at)
 
+    person = text_field(who, _("who"))
+    whole_person = text_field(who_in_full, _("who"))
     noticed_by = text_field(lambda change: change.noticed_by, _("source"))
     difference = text_field(in_one_line, _("before → after"))
     whole_difference = text_field(in_a_table, _("before → after"))

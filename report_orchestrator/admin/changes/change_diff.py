@@ -1,7 +1,7 @@
 """Describe a change field by field."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import FieldDoesNotExist
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.ui.format import NOTHING
 from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models.changes import ChangeSource
 
 SHORT = 16
 """Characters that fit one line of a narrow screen."""
@@ -28,16 +29,18 @@ class Difference:
     after: str
 
 
-def differences(change: ReportChange) -> Iterator[Difference]:
-    """Return the fields of a change in their recorded order."""
+def differences(change: ReportChange, without: Sequence[str] = ()) -> Iterator[Difference]:
+    """Return the fields of a change in their recorded order, without the person, whom pages show on their own."""
     for field in dict.fromkeys([*change.before, *change.after]):
+        if field == "actor" or field in without:
+            continue
         before, after = (_read(field, values) for values in (change.before, change.after))
         if before != after:
             yield Difference(name=_label(field), before=before, after=after)
 
 
-def in_one_line(change: ReportChange) -> SafeString:
-    """Return the differences for a list, long ones cut."""
+def in_one_line(change: ReportChange, without: Sequence[str] = ()) -> SafeString:
+    """Return the differences for a list, long ones cut, leaving out some fields."""
     return format_html_join(
         "; ",
         '{}: <del class="ro-before{}" dir="auto">{}</del> → <ins class="ro-after{}" dir="auto">{}</ins>',
@@ -49,7 +52,7 @@ def in_one_line(change: ReportChange) -> SafeString:
                 _unbroken(difference.after),
                 _cut(difference.after),
             )
-            for difference in differences(change)
+            for difference in differences(change, without)
         ),
     )
 
@@ -82,7 +85,21 @@ def in_a_table(change: ReportChange) -> SafeString:
     )
 
 
-OWN_LABELS = {"actor": _("actor"), "reason": _("reason")}
+def who(change: ReportChange) -> str:
+    """Return the user who made the change."""
+    if change.person:
+        return change.person
+    return NOTHING if change.source == ChangeSource.SETTINGS else gettext("not known")
+
+
+def who_in_full(change: ReportChange) -> str:
+    """Return the user who made the change, or why nobody is known."""
+    if change.person or change.source == ChangeSource.SETTINGS:
+        return who(change)
+    return gettext("not known: changed by SQL, a script or a worker, or before users were recorded")
+
+
+OWN_LABELS = {"reason": _("reason")}
 
 
 def _label(field: str) -> str:

@@ -5,6 +5,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.admin.reports.history import ReportHistory
 from report_orchestrator.admin.reports.pause_all import PauseOfAll
 from report_orchestrator.admin.reports.report_buttons import ScheduleActions
 from report_orchestrator.admin.reports.report_list import ReportList, zone_in_words
@@ -22,7 +23,7 @@ STATUS = ("signed_state", "whole_problem", "next_run", "decided", "discovered", 
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(PauseOfAll, ScheduleActions, ReportPage, ReportList):
+class ReportScheduleAdmin(ReportHistory, PauseOfAll, ScheduleActions, ReportPage, ReportList):
     """Every report ever discovered, including removed ones."""
 
     list_display = ("signed_state", "report_name", "when", "spark", "last_time", "next_time", "typical")

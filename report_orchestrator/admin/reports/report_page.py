@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.changes.change_diff import in_one_line
+from report_orchestrator.admin.changes.change_diff import in_one_line, who
 from report_orchestrator.admin.reports.calendar_chart import calendar_chart, calendar_summary
 from report_orchestrator.admin.reports.next_run import explain_next_run
 from report_orchestrator.admin.ui.charts import Bar, Part, bars, table_of
@@ -177,6 +177,7 @@ def _change(change: ReportChange, viewer: Viewer) -> dict[str, object]:
         "at": instant(change.noticed_at),
         "kind": str(change.get_kind_display()),
         "difference": in_one_line(change),
+        "who": who(change),
         "source": change.noticed_by,
         "address": viewer.page_address(ReportChange, change.pk),
     }

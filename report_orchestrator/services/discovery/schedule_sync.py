@@ -1,6 +1,6 @@
 """Compare the host's reports with our rows, and write every difference with its history, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +27,7 @@ from report_orchestrator.services.discovery.definition import (
 )
 from report_orchestrator.services.discovery.result import Acceptance, Discovery
 from report_orchestrator.services.events import database_alias, emit_schedule_event
+from report_orchestrator.services.evidence.acting_user import acting_user
 from report_orchestrator.services.scheduling.clock_leaps import follow_clock
 from report_orchestrator.services.scheduling.open_due_runs import NOTIFIED_AT_ONCE, decide_before_edit
 from report_orchestrator.services.scheduling.scheduling_start import has_started
@@ -65,6 +66,24 @@ class Edits:
     created: list[ReportSchedule] = field(default_factory=list)
     updated: list[ReportSchedule] = field(default_factory=list)
     changes: list[tuple[ReportSchedule, Change, datetime]] = field(default_factory=list)
+    edited_at: dict[str, datetime] = field(default_factory=dict)
+    """When changed reports were edited in the project, by key, as far as it is known: their editors can be found."""
+    actors: Mapping[str, str] = field(default_factory=dict)
+
+    def note_edit(self, summary: ReportSummary, known_stamp: datetime | None) -> None:
+        """Note when a changed report was edited: now if a signal told of it, else by a change stamp that is new.
+
+        An edit that leaves the stamp alone was not made by the admin.
+        """
+        if self.source is ChangeSource.SIGNAL:
+            self.edited_at[summary.key] = self.now
+        elif summary.updated_at is not None and summary.updated_at != known_stamp:
+            self.edited_at[summary.key] = summary.updated_at
+
+    def name_editors(self, runtime: Runtime) -> None:
+        """Find who made the edits: the user of the request that saves, else by the log of the project's admin."""
+        user = acting_user() if self.source is ChangeSource.SIGNAL else ""
+        self.actors = dict.fromkeys(self.edited_at, user) if user else runtime.reports.editors(self.edited_at)
 
 
 def schedules_of(runtime: Runtime) -> ScheduleQuerySet:
@@ -96,6 +115,7 @@ def sync_chunk(chunk: Sequence[ReportSummary], scan: Scan, *, read_at: datetime 
             if row is None or read_at is None or not read_at < row.changed_at <= edits.now + CLOCK_SLACK:
                 _compare(summary, definition, row, runtime, edits)
         if not scan.result.dry_run:
+            edits.name_editors(runtime)
             save_edits(edits)
             if (edits.overdue or edits.ending) and has_started():
                 created = decide_before_edit(edits.overdue, now=edits.now, settings=runtime.settings)
@@ -147,6 +167,7 @@ def _compare(
     summary: ReportSummary, definition: Definition, row: ReportSchedule | None, runtime: Runtime, edits: Edits
 ) -> None:
     report = describe_report(summary.key, definition.name)
+    known_stamp = None if row is None else row.host_updated_at
     if row is None:
         row = ReportSchedule(
             report_model=runtime.reports.label,
@@ -168,6 +189,7 @@ def _compare(
             edits.updated.append(row)
     since = edits.now
     if changes:
+        edits.note_edit(summary, known_stamp)
         if has_undecided_times(row, edits.now) and is_retimed(row, definition):
             overdue = edits.overdue if definition.state == ScheduleState.ACTIVE else edits.ending
             overdue.append(copy(row))
@@ -191,6 +213,7 @@ def save_edits(edits: Edits) -> None:
                 before=dict(change.before),
                 after=dict(change.after),
                 source=edits.source,
+                actor=edits.actors.get(row.report_key, str(change.after.get("actor", "")))[:150],
                 noticed_at=since,
             )
             for row, change, since in edits.changes
@@ -238,6 +261,9 @@ def retire(keys: Sequence[str], scan: Scan, accepted: Acceptance | None = None) 
         row.problem_code, row.problem = "", ""
         row.next_run_at, row.changed_at = None, edits.now
     if not scan.result.dry_run:
+        if source is ChangeSource.SIGNAL:
+            edits.edited_at = {row.report_key: edits.now for row in rows}
+            edits.name_editors(scan.runtime)
         save_edits(edits)
     scan.result.changes += [change for _row, change, _since in edits.changes]
     return rows

@@ -1,5 +1,6 @@
 """Records that prove where a result came from and who changed a run.
 
+acting_user        the user whose request is handled
 audit              rows of the actions that people took on runs
 manifest           the JSON file stored next to each result, with its size and hash
 job_files          files that another system kept of its jobs

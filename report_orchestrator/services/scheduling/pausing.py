@@ -134,6 +134,7 @@ def _change(
         before={"paused_at": paused_at} if paused_at else {},
         after={"actor": actor, "reason": reason},
         source=ChangeSource.PERSON,
+        actor=actor[:150],
         noticed_at=now,
     )
 

@@ -167,6 +167,7 @@ def _save(switched: Switched, mode: str, actor: str, reason: str, runtime: Runti
             before=_bounds(before[row.pk]),
             after={**_bounds(row), "actor": actor, "reason": reason},
             source=ChangeSource.PERSON,
+            actor=actor[:150],
             noticed_at=runtime.clock(),
         )
         for row in switched.reports
