@@ -7,6 +7,7 @@ Its roles (worker, pusher, monitor, and the sentinel's bookkeeping) are Django-Q
     scheduler_broker  bounds the messages of reports that are due at once
     children          the processes, which end with their parent
     restart_backoff   the wait before a process is started again
+    statistics        writes statistics for Django-Q's `qinfo` without reading the cache
     guard             the sentinel: replaces dead children and ends in bounded time
     output            writes every line of all processes as JSON in production
     main              the started process: replaces a dead sentinel

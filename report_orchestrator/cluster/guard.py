@@ -24,6 +24,7 @@ from report_orchestrator.cluster.channels import Channel, Flag, ResultChannel, T
 from report_orchestrator.cluster.children import Child, await_any
 from report_orchestrator.cluster.restart_backoff import RestartBackoff
 from report_orchestrator.cluster.scheduler_broker import SchedulerBroker
+from report_orchestrator.cluster.statistics import StatisticsWriter
 from report_orchestrator.cluster.ticker import LONGEST_ROUND, record_end, ticker
 from report_orchestrator.models.connections import close_connections
 from report_orchestrator.services.running.db_retry import with_db_retry
@@ -61,6 +62,7 @@ class Guard(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
         # Those of `multiprocessing` need `/dev/shm`, and are not used anyway.
         cluster.Queue, cluster.Event = Channel, Flag
         super().__init__(stop_event, start_event, *args, **kwargs, start=False)
+        self.broker.set_stat = StatisticsWriter(self.broker.cache)
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop_event.set())
         self.grace = math.inf if grace is None else grace.total_seconds()
         self.backoffs: defaultdict[str, RestartBackoff] = defaultdict(RestartBackoff)

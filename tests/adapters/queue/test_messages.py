@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +17,7 @@ from pytest_django import Settings as DjangoSettings
 from report_orchestrator.adapters.queue.django_q import WORK, DjangoQ
 from report_orchestrator.models import SharedState
 from report_orchestrator.testing import START
+from tests.support.planted_pickle import MakesFolder
 from tests.support.queue_messages import messages
 
 queue = DjangoQ()
@@ -101,13 +100,3 @@ class TestMessages:
         assert not planted.exists()
         caches["default"].get(Conf.Q_STAT)
         assert planted.exists()
-
-
-@dataclass
-class MakesFolder:
-    """An object whose pickle makes a folder when it is read."""
-
-    folder: Path
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return os.mkdir, (str(self.folder),)
