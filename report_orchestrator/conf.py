@@ -121,6 +121,7 @@ class Settings:
     lease: timedelta = _spec(kinds.seconds(least=5, most=86_400), 120)
     shutdown_grace: timedelta = _spec(kinds.seconds(), 20)
     keep_runs_days: int = _spec(kinds.integer(most=kinds.MOST_DAYS), 400)
+    keep_audit_days: int = _spec(kinds.integer(most=kinds.MOST_DAYS), 400)
     keep_payloads_days: int = _spec(kinds.integer(most=kinds.MOST_DAYS), 90)
 
     configure_logging: bool = _spec(kinds.flag, default=True)

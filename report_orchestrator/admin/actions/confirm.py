@@ -25,6 +25,7 @@ from report_orchestrator.wiring import get_runtime
 
 M = TypeVar("M", bound=Model)
 
+LONGEST_NAME = 100  # characters of a user name in the audit, which also has the ID
 AT_MOST = 5000
 """Rows of one confirmation."""
 
@@ -181,7 +182,8 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
             return self.confirm_page(request, action, keys, form, back)
         confirmed = ConfirmedRequest(
             user_id=request.user.pk,
-            actor=request.user.get_username(),
+            # The name alone could be another person's once this user is deleted.
+            actor=f"{request.user.get_username()[:LONGEST_NAME]} (user {request.user.pk})",
             answers=form.cleaned_data,
             version=version,
             seen=seen,

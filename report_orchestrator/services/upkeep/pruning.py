@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from report_orchestrator.conf import Settings
 from report_orchestrator.models import (
+    Intervention,
     ReportChange,
     ReportRun,
     ReportSchedule,
@@ -21,13 +22,14 @@ from report_orchestrator.models import (
     SharedState,
     StateName,
 )
-from report_orchestrator.models.changes import ChangeKind
+from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_schedule_event
 from report_orchestrator.services.timetable.due_times import on_time_since
 from report_orchestrator.services.timetable.effective_settings import Switch
 from report_orchestrator.services.upkeep_failures import UpkeepTask, forget_failure, record_failure
+from report_orchestrator.setting_values import MOST_DAYS
 
 EVERY = timedelta(hours=1)
 RETRY_AFTER = timedelta(minutes=10)
@@ -53,9 +55,10 @@ def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
     batches: dict[str, Callable[[], int]] = {"clusters": lambda: _ended_clusters(now).delete()[0]}
     if runtime.settings.keep_runs_days:
         before = now - timedelta(days=runtime.settings.keep_runs_days)
+        audit_before = min(before, now - timedelta(days=runtime.settings.keep_audit_days or MOST_DAYS))
         batches |= {
-            "runs": lambda: _delete(_old_runs(before)),
-            "changes": lambda: _delete(_unused_changes(before, now, runtime.settings)),
+            "runs": lambda: _delete(_old_runs(before, audit_before)),
+            "changes": lambda: _delete(_unused_changes(before, audit_before, now, runtime.settings)),
             "reports": lambda: _delete(_reports_without_history(before)),
             "queue_failures": lambda: runtime.queue.prune_failures(before=before, most=BATCH),
         }
@@ -77,14 +80,19 @@ def prune(*, runtime: Runtime, until: datetime) -> dict[str, int]:
     return pruned
 
 
-def _old_runs(before: datetime) -> QuerySet[ReportRun]:
+def _old_runs(before: datetime, audit_before: datetime) -> QuerySet[ReportRun]:
     later = ReportRun.objects.filter(schedule=OuterRef("schedule"), pk__gt=OuterRef("pk"))
     # In the order of the index on `ended_at`: in the default order each batch would read all runs that are kept.
     ended = ReportRun.objects.ended().filter(ended_at__lt=before).order_by("ended_at")
-    return ended.filter(Q(schedule__state=ScheduleState.REMOVED) | Exists(later))
+    acted_on = Intervention.objects.filter(run=OuterRef("pk"))
+    return ended.filter(
+        Q(schedule__state=ScheduleState.REMOVED) | Exists(later), Q(ended_at__lt=audit_before) | ~Exists(acted_on)
+    )
 
 
-def _unused_changes(before: datetime, now: datetime, settings: Settings) -> QuerySet[ReportChange]:
+def _unused_changes(
+    before: datetime, audit_before: datetime, now: datetime, settings: Settings
+) -> QuerySet[ReportChange]:
     """Return the old changes that no later decision needs.
 
     Pauses since the last window decide which of its times were missed; the removal of a report whose key another one has
@@ -93,7 +101,8 @@ def _unused_changes(before: datetime, now: datetime, settings: Settings) -> Quer
     switch = Switch.from_state(SharedState.objects.filter(name=StateName.SCHEDULES).first())
     old = ReportChange.objects.filter(noticed_at__lt=min(before, on_time_since(now, settings, switch)))
     successors = ReportSchedule.objects.present().filter(pk=OuterRef("schedule"))
-    return old.exclude(Q(kind=ChangeKind.REMOVED) & Exists(successors))
+    audit = Q(source__in=[ChangeSource.PERSON, ChangeSource.SETTINGS], noticed_at__gte=audit_before)
+    return old.exclude(audit | Q(kind=ChangeKind.REMOVED) & Exists(successors))
 
 
 def _reports_without_history(before: datetime) -> QuerySet[ReportSchedule]:

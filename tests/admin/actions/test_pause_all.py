@@ -65,10 +65,11 @@ class TestAll:
 
         page_text = words_of(boss.post(url_of("pause-all"), confirmation("pause-all"), follow=True))
 
-        person = User.objects.latest("pk").username
+        user = User.objects.latest("pk")
         assert all_are_paused()
         assert "All reports are paused." in page_text
-        assert re.search(f"All reports are paused since [^:]+:[^:]+:.+ by {person}: {REASON}", page_text)
+        actor = re.escape(f"{user.username} (user {user.pk})")
+        assert re.search(f"All reports are paused since [^:]+:[^:]+:.+ by {actor}: {REASON}", page_text)
         for page in (self.LIST, first_page):
             assert url_of("resume-all") in text_of(boss.get(page))
             assert url_of("pause-all") not in text_of(boss.get(page))

@@ -102,7 +102,7 @@ class TestPermissions:
             (change.after.get("actor"), change.after.get("reason"))
             for change in ReportChange.objects.filter(source="person")
         ]
-        assert set(ours) == {(actor.username, REASON)}
+        assert set(ours) == {(f"{actor.username} (user {actor.pk})", REASON)}
 
     @pytest.mark.parametrize("action", ACTION_NAMES)
     def test_a_post_without_csrf_token_is_refused(self, outside: FakePorts, action: str) -> None:

@@ -38,7 +38,8 @@ class TestReports:
         boss.post(url_of("run"), confirmation("run", schedule, run_date="2026-06-30"))
 
         run = ReportRun.objects.get()
-        actor = User.objects.latest("pk").username
+        user = User.objects.latest("pk")
+        actor = f"{user.username} (user {user.pk})"
         assert (run.trigger, str(run.run_date), run.triggered_by) == ("manual", "2026-06-30", actor)
 
     @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
@@ -115,7 +116,8 @@ class TestReports:
         boss.post(url_of("pause"), confirmation("pause", schedule))
         assert (fresh(schedule).pause_reason, fresh(schedule).next_run_at) == (REASON, None)
         page_text = words_of(boss.get(url_of("resume") + f"?ids={schedule.pk}"))
-        assert f"was paused by {User.objects.latest('pk').username}: {REASON}" in page_text
+        user = User.objects.latest("pk")
+        assert f"was paused by {user.username} (user {user.pk}): {REASON}" in page_text
 
         boss.post(url_of("resume"), confirmation("resume", fresh(schedule)))
         assert fresh(schedule).paused_at is None

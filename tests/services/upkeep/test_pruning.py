@@ -24,6 +24,7 @@ from report_orchestrator.models import (
 from report_orchestrator.services.discovery.changed import refresh
 from report_orchestrator.services.operator_actions import retry_run
 from report_orchestrator.services.running.worker import advance
+from report_orchestrator.services.scheduling.pausing import pause_all
 from report_orchestrator.services.upkeep import pruning
 from report_orchestrator.services.upkeep.pruning import EVERY, prune, prune_if_due
 from report_orchestrator.testing import FakePorts, geo_report
@@ -31,7 +32,7 @@ from tests.support.run_factory import NewRun
 from tests.support.settings_factory import SettingsFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SETTINGS = SettingsFactory.make(KEEP_RUNS_DAYS=30, KEEP_PAYLOADS_DAYS=7)
+SETTINGS = SettingsFactory.make(KEEP_RUNS_DAYS=30, KEEP_PAYLOADS_DAYS=7, KEEP_AUDIT_DAYS=30)
 
 
 def go(fakes: FakePorts, settings: Settings = SETTINGS) -> dict[str, int]:
@@ -121,13 +122,31 @@ def test_zero_keeps_all(new_run: NewRun, fakes: FakePorts) -> None:
     assert RunPayload.objects.count() == 2
 
 
-def test_what_a_person_did_goes_with_the_run(new_run: NewRun, fakes: FakePorts) -> None:
-    run = ended(new_run, fakes)
+AUDITED = SettingsFactory.make(KEEP_RUNS_DAYS=30, KEEP_PAYLOADS_DAYS=7, KEEP_AUDIT_DAYS=90)
+
+
+@pytest.mark.parametrize(
+    ("settings", "days", "stays"),
+    [
+        (AUDITED, 89, True),
+        (AUDITED, 91, False),
+        (SettingsFactory.make(KEEP_RUNS_DAYS=30, KEEP_AUDIT_DAYS=0), 4000, True),
+        (SettingsFactory.make(KEEP_RUNS_DAYS=30, KEEP_AUDIT_DAYS=1), 29, True),
+        (SettingsFactory.make(KEEP_RUNS_DAYS=30, KEEP_AUDIT_DAYS=1), 31, False),
+    ],
+)
+def test_what_a_person_did_stays_with_its_run_for_a_time_of_its_own(
+    new_run: NewRun, fakes: FakePorts, settings: Settings, days: int, stays: bool
+) -> None:
+    run, other, _last = (ended(new_run, fakes) for _ in range(3))
+    other.interventions.all().delete()
     Intervention.objects.create(run=run, kind="retried", actor="eva", made_at=fakes.clock())
-    ended(new_run, fakes)
-    fakes.clock.advance(days=31)
-    go(fakes)
-    assert not Intervention.objects.filter(run=run).exists()
+    pause_all(actor="eva", reason="maintenance", runtime=fakes.runtime(settings))
+    fakes.clock.advance(days=days)
+    go(fakes, settings)
+    assert Intervention.objects.filter(run=run).exists() is stays
+    assert ReportRun.objects.filter(pk=other.pk).exists() is (days < 30)
+    assert ReportChange.objects.filter(source="person").exists() is stays
 
 
 def test_a_report_without_its_last_run_keeps_the_occurrence_decided(new_run: NewRun, fakes: FakePorts) -> None:
