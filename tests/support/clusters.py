@@ -29,6 +29,9 @@ from tests.support.database_servers import select
 SOON = 10.0  # seconds for work to go on after a kill
 
 
+START = 60.0  # seconds for a cluster to start on a busy machine
+
+
 AT_ONCE = 10.0  # seconds for a process to be gone on a slow machine
 
 
@@ -215,5 +218,5 @@ def running(environment: Environment, *command: str) -> Iterator[Cluster]:
     begins_at = len(log.read_text())
     with environment.running("qcluster", *(command or ("qcluster",))) as main:
         cluster = Cluster(environment=environment, main=main, log_begins_at=begins_at)
-        await_that(lambda: "cluster running" in cluster.log or main.poll() is not None, "it has started")
+        await_that(lambda: "cluster running" in cluster.log or main.poll() is not None, "it has started", START)
         yield cluster
