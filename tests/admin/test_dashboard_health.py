@@ -344,7 +344,7 @@ def test_the_demos_past_is_lively_and_the_same_each_time() -> None:
     made = fill_history(weeks=6, now=NOW)
 
     statuses = set(ReportRun.objects.values_list("status", flat=True))
-    assert made == ReportRun.objects.count() > 2000
+    assert made == ReportRun.objects.count() > 1000
     assert statuses == {"succeeded", "failed", "skipped"}
     assert not ReportRun.objects.filter(ended_at__gt=NOW).exists()
     assert_attempts_are_plausible()
@@ -354,7 +354,7 @@ def assert_attempts_are_plausible() -> None:
     """Transient failures were tried again after a wait, and say how often; permanent ones were tried once."""
     failed = ReportRun.objects.filter(status=Status.FAILED)
     tries = {(run.error_code, run.attempt, "tried 4 times" in run.error) for run in failed}
-    assert tries == {("fireant_503", 4, True), ("fireant_job_failed", 1, False), ("configuration", 1, False)}
+    assert tries == {("fireant_503", 4, True), ("fireant_job_failed", 1, False), ("no_result", 1, False)}
     attempts_seen = 0
     for run in ReportRun.objects.filter(steps__isnull=False).distinct():
         attempts = list(run.steps.order_by("pk"))

@@ -62,7 +62,7 @@ def start_some() -> None:
     _quiet()
     ports = get_ports()
     discover(runtime=make_runtime(ports, get_settings()))
-    fill_history()
+    fill_history(ports=ports)
     pause(
         list(ReportSchedule.objects.filter(name=PAUSED_NAME).values_list("report_key", flat=True)),
         actor="maria",
