@@ -28,7 +28,8 @@ def orchestrator_dashboard(context: dict[str, Any]) -> dict[str, Any]:
     request = context.get("request")
     if request is None:
         return {"board": None}
-    viewer = Viewer(user=request.user, site_name=getattr(request, "current_app", None) or "admin")
+    site_name = getattr(request, "current_app", None) or "admin"
+    viewer = Viewer(user=request.user, site_name=site_name, request=request)
     if not (viewer.may_view(ReportSchedule) and viewer.may_view(ReportRun)):
         return {"board": None}
     if any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.urls import reverse
 from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import ReportRun, ReportSchedule, RunPayload, ScheduleState
 from tests.support.admin_pages import address, make_run, make_schedule, text_of, words_of
-from tests.support.dashboard import SignIn
+from tests.support.dashboard import SignIn, dashboard_address
 
 pytestmark = pytest.mark.django_db(databases=["default", "reports"])
 
@@ -89,6 +90,40 @@ class TestTheWayToTheProject:
         assert buttons_of(boss, broken)[0] == ("Correct it in the project ↗", PROJECT_PAGE, True)
         assert buttons_of(boss, sound)[-1] == ("Open in the project ↗", "/admin/api/report/43/change/", False)
         assert not any("/admin/api/" in link for _label, link, _main in buttons_of(boss, gone))
+
+
+class TestTheDashboard:
+    def problem(self, client: Client) -> list[tuple[str, str, bool]]:
+        page = text_of(client.get(dashboard_address()))
+        found = re.findall(
+            r'<a class="ro-button([^"]*)" href="([^"]*)">([^<]*)<span class="ro-hidden">: 1 run failed', page
+        )
+        return [(label, link, "ro-main" in classes) for classes, link, label in found]
+
+    def failed_now(self, code: str) -> ReportRun:
+        run = failed_run(code)
+        ReportRun.objects.filter(pk=run.pk).update(ended_at=datetime.now(UTC))
+        return run
+
+    def test_a_report_at_fault_is_corrected_in_the_project_first(self, boss: Client) -> None:
+        self.failed_now("no_event_group")
+
+        first, retry, _view = self.problem(boss)
+
+        assert first == ("Correct it in the project ↗", PROJECT_PAGE, True)
+        assert (retry[0], retry[2]) == ("Retry", False)
+
+    def test_a_report_whose_retry_cannot_help_is_run_anew(self, boss: Client) -> None:
+        run = self.failed_now("payload_missing")
+
+        act = reverse("admin:report_orchestrator_reportschedule_act", args=["run"])
+        assert self.problem(boss)[0] == ("Run the report now", f"{act}?ids={run.schedule_id}", True)
+
+    def test_without_the_permission_there_is_no_such_button(self, sign_in: SignIn) -> None:
+        self.failed_now("no_event_group")
+
+        viewer = sign_in("view_reportrun", "view_reportschedule")
+        assert [label for label, _link, _main in self.problem(viewer)] == ["View runs"]
 
 
 class TestARetryThatFailsAgain:

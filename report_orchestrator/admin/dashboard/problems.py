@@ -9,10 +9,12 @@ from report_orchestrator.admin.dashboard.signs import BAD, WARN
 from report_orchestrator.admin.ui.format import Sign
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.admin.ui.phrases import away, capped, error_title, isolated, number
+from report_orchestrator.domain.error_codes import Trait, traits_of
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STEP_LABELS
 from report_orchestrator.services.monitoring.dashboard import Dashboard
+from report_orchestrator.services.monitoring.failure_groups import FailureGroup
 from report_orchestrator.services.upkeep_failures import UpkeepTask
 
 GROUPS_SHOWN = 8
@@ -28,7 +30,10 @@ UPKEEP_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`address` leads to its rows, `retry_address` to the retry of all its runs; None without the permission."""
+    """`address` leads to its rows, `retry_address` to the retry of all its runs; None without the permission.
+
+    `act_address` leads to what the advice says, if that is not the retry and concerns one report.
+    """
 
     sign: Sign
     title: str
@@ -37,6 +42,8 @@ class Problem:
     address: str | None
     retry_label: str = ""
     retry_address: str | None = None
+    act_label: str = ""
+    act_address: str | None = None
 
 
 def find_problems(dashboard: Dashboard, viewer: Viewer) -> list[Problem]:
@@ -115,6 +122,7 @@ def _failures(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
             viewer.list_address(ReportRun, status="stopped", step=step, cause=group.code, ended="day"),
             gettext("Retry") if group.count == 1 else gettext("Retry all {count}").format(count=count),
             viewer.retry_address(error_code=group.code, step=step, ended="day"),
+            *_advised_act(group, dashboard, viewer),
         )
     others = sum(group.count for group in failures.groups[GROUPS_SHOWN:])
     if others:
@@ -123,6 +131,17 @@ def _failures(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
         ).format(count=number(others))
         address = viewer.list_address(ReportRun, status="stopped", ended="day")
         yield Problem(BAD, title, "", gettext("View all failed runs"), address)
+
+
+def _advised_act(group: FailureGroup, dashboard: Dashboard, viewer: Viewer) -> tuple[str, str | None]:
+    """Return label and address of what the advice says; nothing if that is the retry, or concerns several reports."""
+    traits = traits_of(group.code)
+    if group.reports == 1 and Trait.REPORT_AT_FAULT in traits:
+        model = dashboard.snapshot.settings.report_model
+        return gettext("Correct it in the project ↗"), viewer.project_address(model, group.report_key)
+    if group.reports == 1 and Trait.NEEDS_NEW_RUN in traits:
+        return gettext("Run the report now"), viewer.run_address(group.schedule)
+    return "", None
 
 
 def _held_removals(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:

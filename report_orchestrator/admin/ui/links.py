@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib.admin import AdminSite
+from django.contrib.admin.sites import all_sites
 from django.contrib.admin.utils import quote
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -25,6 +26,7 @@ class Viewer:
 
     user: Any
     site_name: str
+    request: HttpRequest | None = None
 
     def may(self, permission: str) -> bool:
         """Return True if the reader has one of our permissions."""
@@ -43,6 +45,20 @@ class Viewer:
     def page_address(self, model: type[Model], pk: object) -> str | None:
         """Return a row's page address; None without permission."""
         return page_address(model, self.site_name, pk) if self.may_view(model) else None
+
+    def run_address(self, schedule: int) -> str | None:
+        """Return the address to run a report now; None without permission."""
+        if not (self.may("run_reports") and self.may_view(ReportSchedule)):
+            return None
+        address = _reverse("admin:report_orchestrator_reportschedule_act", self.site_name, "run")
+        return address and f"{address}?{urlencode({'ids': schedule})}"
+
+    def project_address(self, report_model: str, key: str) -> str | None:
+        """Return a report's page in the project, on the same terms as `host_address`."""
+        site = next((site for site in all_sites if site.name == self.site_name), None)
+        if site is None or self.request is None:
+            return None
+        return _host_address(site, report_model, key, self.request)
 
     def retry_address(self, **filters: object) -> str | None:
         """Return the address to retry runs together; None without permission."""
@@ -118,11 +134,15 @@ def host_report_address(site: AdminSite, schedule: ReportSchedule, request: Http
     """Return the page of a report in the project, on the same terms as `host_address`; None for a removed report."""
     if schedule.state == ScheduleState.REMOVED:
         return None
+    return _host_address(site, schedule.report_model, schedule.report_key, request)
+
+
+def _host_address(site: AdminSite, model_label: str, key: str, request: HttpRequest) -> str | None:
     try:
-        model = apps.get_model(schedule.report_model)
+        model = apps.get_model(model_label)
     except (LookupError, ValueError):  # the project no longer has this model
         return None
-    return host_address(site, model, schedule.report_key, request)
+    return host_address(site, model, key, request)
 
 
 def _address(model: type[Model], page: str, site_name: str, *args: object) -> str | None:

@@ -19,7 +19,10 @@ RECENTLY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Runs that failed with one error code at one step; `error` is the message of one of them."""
+    """Runs that failed with one error code at one step; `error` is the message of one of them.
+
+    `schedule` and `report_key` are those of one of their `reports` reports.
+    """
 
     code: str
     step: Step
@@ -27,6 +30,9 @@ class FailureGroup:
     first_at: datetime
     last_at: datetime
     error: str
+    reports: int
+    schedule: int
+    report_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,13 @@ def failures_since(since: datetime) -> FailureGroups:
         .order_by()
         .values_list("error_code", "step")
         .annotate(
-            n=Count("*"), first_at=Min("ended_at"), last_at=Max("ended_at"), example=Max(Left("error", ERROR_SHOWN))
+            n=Count("*"),
+            first_at=Min("ended_at"),
+            last_at=Max("ended_at"),
+            example=Max(Left("error", ERROR_SHOWN)),
+            reports=Count("schedule", distinct=True),
+            a_schedule=Max("schedule"),
+            a_key=Max("report_key"),
         )
     )
     groups = [FailureGroup(code, Step(step), *values) for code, step, *values in rows]
