@@ -206,7 +206,6 @@ def run_discovery() -> int:
         with suppress(Error):
             _record_failed_discovery(runtime, error)
         raise
-    _lease().delete()
     sync_schedules(runtime=runtime)
     return len(result.changes)
 

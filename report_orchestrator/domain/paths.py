@@ -21,6 +21,7 @@ def result_path(*, report_key: str, run_date: date, reference: UUID | str) -> st
     `reference` is the run's; from the second submission on, with its number (`<run>-2.json`). A submission's path never
     changes, and no two share one. A key with other than plain characters, or named like a device of Windows, is
     percent-encoded, so that keys can neither leave the folder nor collide; a very long one is cut and ends in its SHA-256.
+    Where a file system ignores case, the keys `A` and `a` share a folder; the references keep their results apart.
     """
     return f"{_segment(report_key)}/{run_date.isoformat()}/{reference}.json"
 

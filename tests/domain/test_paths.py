@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date
 from pathlib import PurePosixPath
 from urllib.parse import unquote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_orchestrator.domain.paths import result_path
+from report_orchestrator.domain.paths import manifest_path, result_path
 from report_orchestrator.models import ReportRun
 
 RUN = UUID("4fe0e486-5ea1-4b7c-82c7-2616fa514119")
@@ -51,6 +51,12 @@ def test_two_keys_never_share_a_folder(one: str, other: str) -> None:
         report_key=other, run_date=DAY, reference=RUN
     )
     assert same == (one == other)
+
+
+def test_results_of_keys_that_differ_only_in_case_stay_apart_on_a_file_system_that_ignores_it() -> None:
+    one, other = (result_path(report_key=key, run_date=DAY, reference=uuid4()) for key in "Aa")
+    paths = [one, manifest_path(one), other, manifest_path(other)]
+    assert len({path.casefold() for path in paths}) == 4
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "\N{GRINNING FACE}", "/"])

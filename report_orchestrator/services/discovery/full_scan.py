@@ -87,6 +87,7 @@ def _discover(scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
     if not result.dry_run:
         held = {"held": result.held_removals[:HELD_SHOWN], "held_digest": result.held_digest}
         SharedState.objects.record(StateName.DISCOVERY, now=runtime.clock(), detail=summary | held)
+        SharedState.objects.filter(name=StateName.DISCOVERY_LEASE).delete()
         forget_failure(UpkeepTask.DISCOVERY)
     emit_schedule_event("reports_discovered", **summary)
     if accepted and accepted.digest and not removed:

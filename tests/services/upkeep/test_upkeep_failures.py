@@ -124,6 +124,18 @@ class TestDiscovery:
         tasks.run_discovery()
         assert finding(fakes).detail == "no failures"
 
+    def test_whose_worker_is_lost_is_made_good_by_a_command(
+        self, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as killed:
+            killed.setattr(type(fakes.reports), "summaries", die)
+            with pytest.raises(SystemExit):
+                tasks.run_discovery()
+        discover(runtime=fakes.runtime(SETTINGS))
+        fakes.clock.advance(days=1)
+        tasks.tick()
+        assert finding(fakes).detail == "no failures"
+
     def test_that_takes_longer_than_a_lease_keeps_it(self, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch) -> None:
         for key in "123":
             fakes.reports.add(geo_report(key))
