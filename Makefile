@@ -54,7 +54,7 @@ soak: $(STAMP) pgbouncer ## ten minutes, or MINUTES=…, of random faults on fiv
 	@$(BIN)/python -m pytest -q -n 2 tests/services/scheduling/test_planted_faults.py
 
 fuzz: $(STAMP) ## random input for each parser of foreign bytes; an hour, or MINUTES=…
-	@FUZZ_SECONDS=$$(($(or $(MINUTES),60) * 60 / 4)) $(BIN)/python -m pytest -q -n 2 tests/fuzz
+	@FUZZ_SECONDS=$$(($(or $(MINUTES),60) * 60 / 4)) $(BIN)/python -m pytest -q -rP -n 2 tests/fuzz
 
 format: $(STAMP) ## format the code and fix lint
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
