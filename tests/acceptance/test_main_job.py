@@ -9,14 +9,8 @@ import pytest
 
 from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
-from tests.support.main_job import (
-    ACTIVE,
-    assert_all_right,
-    assert_nothing_was_done_twice,
-    in_django,
-    prepared,
-    wait_for_the_end,
-)
+from tests.support.console import ask
+from tests.support.main_job import ACTIVE, assert_all_right, assert_nothing_was_done_twice, prepared, wait_for_the_end
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +19,7 @@ ALWAYS = {"report orchestrator: discovery", "report orchestrator: tick"}
 
 
 def assert_quarantine(environment: Environment) -> None:
-    found = dict(in_django(environment, "list(map(list, ReportSchedule.objects.values_list('name', 'problem_code')))"))
+    found = dict(ask(environment, "list(map(list, ReportSchedule.objects.values_list('name', 'problem_code')))"))
     assert {name: code for name, code in found.items() if code} == {
         seed.name: seed.problem for seed in REPORTS if seed.problem
     }
@@ -38,7 +32,7 @@ def test_every_seeded_report_reaches_its_right_end(sqlite_environment: Environme
         assert_all_right(sqlite_environment)
         assert_nothing_was_done_twice(sqlite_environment)
         assert_quarantine(sqlite_environment)
-        names = set(in_django(sqlite_environment, "list(Schedule.objects.values_list('name', flat=True))"))
+        names = set(ask(sqlite_environment, "list(Schedule.objects.values_list('name', flat=True))"))
         assert names - ALWAYS == LINES.get(approach) or (
             approach == "pipeline" and {name.split(": ", 1)[1].rpartition(" #")[0] for name in names - ALWAYS} == ACTIVE
         )
@@ -65,7 +59,7 @@ def test_a_switch_of_approach_leaves_exactly_the_lines_of_the_new_one(sqlite_env
         for approach in ("pipeline", "schedule", "sensor"):
             sqlite_environment.overrides["SCHEDULING_APPROACH"] = approach
             sqlite_environment.manage("sync_schedules")
-            names = set(in_django(sqlite_environment, "list(Schedule.objects.values_list('name', flat=True))")) - ALWAYS
+            names = set(ask(sqlite_environment, "list(Schedule.objects.values_list('name', flat=True))")) - ALWAYS
             expected = len(ACTIVE) if approach == "pipeline" else 1
             assert len(names) == expected
             again = json.loads(sqlite_environment.manage("sync_schedules", "--format", "json"))

@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.demo.environment import Environment
+from tests.support.console import ask
 from tests.support.database_servers import connected
 from tests.support.environments import environment_on_server
-from tests.support.main_job import (
-    assert_all_right,
-    assert_nothing_was_done_twice,
-    in_django,
-    prepared,
-    wait_for_the_end,
-)
+from tests.support.main_job import assert_all_right, assert_nothing_was_done_twice, prepared, wait_for_the_end
 from tests.support.rerun import run_again, unused_urls
 
 pytestmark = pytest.mark.slow
@@ -106,10 +101,10 @@ def session_zone(environment: Environment) -> str:
 
 def backfilled(environment: Environment) -> list[str]:
     """Backfill that day's hours of one report; return their instants as stored, if they succeeded."""
-    key = str(in_django(environment, f"Report.objects.get(name={HOURLY!r}).pk"))
+    key = str(ask(environment, f"Report.objects.get(name={HOURLY!r}).pk"))
     environment.manage("backfill_reports", key, "--from", "2025-11-02", "--to", "2025-11-02", "--reason", "tests")
     runs = "ReportRun.objects.filter(trigger='backfill', status='succeeded').order_by('scheduled_for')"
-    found: list[str] = in_django(environment, f"[str(run.scheduled_for) for run in {runs}]")
+    found: list[str] = ask(environment, f"[str(run.scheduled_for) for run in {runs}]")
     return found
 
 
@@ -124,7 +119,7 @@ def lines_out_of_step(environment: Environment) -> int:
     clock.
     """
     lines = "Schedule.objects.filter(func__startswith='report_orchestrator.')"
-    count: int = in_django(
+    count: int = ask(
         environment,
         f"{lines}.filter(next_run__lt=datetime.now() - timedelta(minutes=5)).count()"
         f" + {lines}.filter(minutes__isnull=False, next_run__gt=datetime.now() + timedelta(days=1)).count()",

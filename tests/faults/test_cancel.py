@@ -9,7 +9,8 @@ import pytest
 from report_orchestrator.domain.runs import Step
 from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
-from tests.support.cluster_state import RUNS, ask, await_ends, await_that, report_keys, stored
+from tests.support.cluster_state import RUNS, await_ends, await_that, report_keys, stored
+from tests.support.console import ask, run_command
 from tests.support.lease_probe import held, hold_in_each_step
 
 pytestmark = pytest.mark.slow
@@ -60,8 +61,8 @@ def test_a_report_that_is_deleted_while_it_runs_ends_alone_and_says_why(seeded_e
             assert ask(environment, f"Report.objects.filter(name__in={list(doomed)!r}).delete()[0]") >= len(doomed)
             (marks / "go").touch()
             runs = {run["name"]: run for run in await_ends(environment, len(doomed) + len(neighbours), 60)}
-    environment.manage("seed_reports")
-    environment.manage("discover_reports")
+    run_command(environment, "seed_reports")
+    run_command(environment, "discover_reports")
     ends = {step: (runs[name]["status"], runs[name]["code"]) for name, step in doomed.items()}
     refused, well = ("failed", "job_record"), ("succeeded", "")
     assert ends == {

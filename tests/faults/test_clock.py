@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.demo.environment import Environment
-from tests.support.cluster_state import ask, await_that
+from tests.support.cluster_state import await_that
+from tests.support.console import ask, run_command
 from tests.support.database_servers import connected
 from tests.support.environments import environment_on_server
 from tests.support.fake_clock import FakeDatabaseClock
@@ -64,11 +65,11 @@ def clocked(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
             "OVERLAP": "queue",
             "POLL_INTERVAL_SECONDS": "1",
         }
-        environment.manage("seed_reports")
+        run_command(environment, "seed_reports")
         ask(environment, "Report.objects.update(cron='1 * * * *')")
         with environment.fireant():
             clock.now = TEN - HOUR + timedelta(seconds=10)
-            environment.manage("discover_reports")
+            run_command(environment, "discover_reports")
             yield Clocked(environment=environment, clock=clock)
 
 

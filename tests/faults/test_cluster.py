@@ -28,6 +28,7 @@ from tests.support.clusters import (
     session,
     waiting,
 )
+from tests.support.console import ask
 
 pytestmark = pytest.mark.slow
 
@@ -262,7 +263,7 @@ def test_run_once_lets_the_ticker_finish_its_round(sqlite_environment: Environme
     command = in_shell(slow)
     once = (*command[:-1], command[-1].replace("'qcluster'", "'qcluster', run_once=True"))
     turns = "SharedState.objects.filter(name__startswith='bell')"
-    sqlite_environment.manage("shell", "-v0", "-c", f"from report_orchestrator.models import *; {turns}.delete()")
+    ask(sqlite_environment, f"{turns}.delete()")
     with running(sqlite_environment, *once) as cluster:
         assert cluster.await_end(SOON) == 0
         assert "the round is over" in cluster.log
@@ -271,7 +272,7 @@ def test_run_once_lets_the_ticker_finish_its_round(sqlite_environment: Environme
 
 def test_a_cluster_that_ended_is_known_as_stopped(sqlite_environment: Environment) -> None:
     lost_before = "SharedState.objects.filter(name__startswith='cluster: ')"  # by other tests
-    sqlite_environment.manage("shell", "-v0", "-c", f"from report_orchestrator.models import *; {lost_before}.delete()")
+    ask(sqlite_environment, f"{lost_before}.delete()")
     with running(sqlite_environment) as cluster:
         cluster.prove_work()
         assert cluster.end() == 0

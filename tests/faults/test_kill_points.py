@@ -18,6 +18,7 @@ import pytest
 from report_orchestrator.domain.runs import MAX_CRASHES, Step
 from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
+from tests.support.console import ask, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -29,14 +30,6 @@ RUNS = (
     " reference=r.client_reference, path=r.results_path,"
     " steps=list(r.steps.order_by('pk').values_list('step', 'result'))) for r in ReportRun.objects.filter(trigger='manual')]"
 )
-
-
-def ask(environment: Environment, expression: str) -> Any:
-    code = (
-        "import json; from report_orchestrator.models import *; from tests.host.api.models import Job; "
-        f"print(json.dumps({expression}))"
-    )
-    return json.loads(environment.manage("shell", "-v0", "-c", code))
 
 
 def submissions(environment: Environment) -> Counter[str]:
@@ -61,9 +54,9 @@ def prepare(environment: Environment, plan: dict[str, str]) -> Path:
         "Q_WORKERS": "2",
         "CRON_SENSOR_INTERVAL_SECONDS": "3600",
     }
-    environment.manage("seed_reports")
-    environment.manage("discover_reports")
-    environment.manage("pause_reports", "--all", "--reason", "only the runs of this test")
+    run_command(environment, "seed_reports")
+    run_command(environment, "discover_reports")
+    run_command(environment, "pause_reports", "--all", "--reason", "only the runs of this test")
     return marks
 
 
@@ -81,7 +74,7 @@ def run_reports(environment: Environment, names: Collection[str]) -> tuple[list[
 def wait_for_all(environment: Environment) -> list[dict[str, Any]]:
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
-        time.sleep(2)  # each query starts a process, which takes time from the cluster
+        time.sleep(0.1)
         runs: list[dict[str, Any]] = ask(environment, RUNS)
         if all(run["status"] not in {"queued", "running", "deferred", "up_for_retry"} for run in runs):
             return runs

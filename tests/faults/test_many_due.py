@@ -20,7 +20,8 @@ from report_orchestrator.services.running.worker import CANDIDATES
 from tests.demo.environment import Environment
 from tests.faults.many_reports import ABOVE, NORMAL, URGENT
 from tests.host.api.seed import REPORTS
-from tests.support.cluster_state import RUNS, ask, await_that, forget_runs, report_keys, sandbox, submissions
+from tests.support.cluster_state import RUNS, await_that, forget_runs, report_keys, sandbox, submissions
+from tests.support.console import ask
 from tests.support.environments import environment_on_server_with_redis
 from tests.support.prepared_environments import migrated, seeded
 
@@ -45,8 +46,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, red
 
 def many(environment: Environment, call: str) -> Any:
     """Return the JSON result of a function of `many_reports`."""
-    code = f"from tests.faults import many_reports; print(many_reports.{call})"
-    return json.loads(environment.manage("shell", "-v0", "-c", code))
+    return json.loads(ask(environment, f"many_reports.{call}"))
 
 
 def most_at_once(environment: Environment) -> int:

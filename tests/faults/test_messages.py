@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
-from tests.support.cluster_state import RUNS, ask, assert_done_once, await_ends, await_that, report_keys
+from tests.support.cluster_state import RUNS, assert_done_once, await_ends, await_that, report_keys
 from tests.support.clusters import put, waiting
+from tests.support.console import ask
 
 pytestmark = pytest.mark.slow
 

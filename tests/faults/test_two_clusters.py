@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.demo.environment import ROOT, Environment
-from tests.support.cluster_state import ask, assert_done_once, await_ends
+from tests.support.cluster_state import assert_done_once, await_ends
+from tests.support.console import ask
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,9 @@ import pytest
 from report_orchestrator.services.monitoring.overdue import HEARTBEAT_TIMEOUT
 from report_orchestrator.services.timetable.queue_schedules import LONGEST_UPKEEP
 from tests.demo.environment import Environment
-from tests.support.cluster_state import ask, await_that
+from tests.support.cluster_state import await_that
 from tests.support.clusters import running
+from tests.support.console import ask
 
 pytestmark = pytest.mark.slow
 

@@ -15,6 +15,7 @@ import pytest
 
 from report_orchestrator.domain.runs import Step
 from tests.demo.environment import Environment
+from tests.support.console import ask
 
 UNFINISHED = {"queued", "running", "deferred", "up_for_retry"}
 SOON = 10.0  # seconds
@@ -35,15 +36,6 @@ def await_that(condition: Callable[[], T], what: str, seconds: float = SOON, pau
             return value
         time.sleep(pause)
     pytest.fail(f"within {seconds} s not: {what}")
-
-
-def ask(environment: Environment, expression: str) -> Any:
-    """Return the JSON value of an expression, evaluated in a process of the environment."""
-    code = (
-        "import json; from report_orchestrator.models import *; from tests.host.api.models import *; "
-        f"print(json.dumps({expression}))"
-    )
-    return json.loads(environment.manage("shell", "-v0", "-c", code))
 
 
 def report_keys(environment: Environment, names: Collection[str]) -> list[str]:
@@ -82,7 +74,7 @@ def await_ends(environment: Environment, count: int, seconds: float) -> list[dic
             return runs
         if time.monotonic() > deadline:
             pytest.fail(f"after {seconds} s: {Counter(run['status'] for run in runs)}; see {environment.folder}")
-        time.sleep(1)  # each query starts a process, which takes time from the cluster
+        time.sleep(0.1)
 
 
 def assert_done_once(environment: Environment, runs: Collection[Mapping[str, Any]]) -> None:

@@ -24,6 +24,7 @@ from django_q.conf import Conf
 from django_q.signing import PickleSerializer
 
 from tests.demo.environment import Environment
+from tests.support.console import ask
 from tests.support.database_servers import select
 
 SOON = 10.0  # seconds for work to go on after a kill
@@ -146,14 +147,11 @@ class Cluster:
 
     def stop_ticks(self) -> None:
         """Postpone all ticks by an hour, and let the pending ones finish."""
-        self.environment.manage(
-            "shell",
-            "-v0",
-            "-c",
-            "from datetime import timedelta; from django.utils import timezone; "
-            "from report_orchestrator.models import SharedState; now = timezone.now(); "
-            "[SharedState.objects.update_or_create(name=f'bell: report_orchestrator.tasks.{task}', "
-            "defaults={'due_at': now + timedelta(hours=1), 'marked_at': now}) for task in ('tick', 'cron_sensor', 'rediscover')]",
+        postponed = "defaults={'due_at': now() + timedelta(hours=1), 'marked_at': now()}"
+        ask(
+            self.environment,
+            f"[SharedState.objects.update_or_create(name=f'bell: report_orchestrator.tasks.{{task}}', {postponed})"
+            " for task in ('tick', 'cron_sensor', 'rediscover')] and None",
         )
         await_that(lambda: not waiting(self.environment), "the ticks are given out")
         self.prove_work()

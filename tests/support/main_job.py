@@ -7,30 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.demo.environment import Environment
 from tests.host.api.seed import REPORTS
+from tests.support.console import ask, run_command
 
 ACTIVE = {seed.name for seed in REPORTS if seed.expected == "active"}
 
 
 BOUND = 150  # seconds: the schedule approach may wait a minute for its cron, and 30 s for the queue's own cycle
-
-
-def in_django(environment: Environment, expression: str) -> Any:
-    """Return the JSON value of a Python expression, evaluated in a process of the environment."""
-    code = (
-        "import json; from collections import Counter; from datetime import datetime, timedelta; "
-        "from django.db.models import F; "
-        "from report_orchestrator.models import *; from django_q.models import Schedule; "
-        "from tests.host.api.models import Job, Report; from tests.acceptance.outage import make_all_due; "
-        f"print(json.dumps({expression}))"
-    )
-    return json.loads(environment.manage("shell", "-v0", "-c", code))
 
 
 @contextmanager
@@ -42,11 +30,14 @@ def prepared(environment: Environment, approach: str) -> Iterator[None]:
         "MAX_LOOKBACK_SECONDS": str(10 * 366 * 86400),
         "Q_WORKERS": "2",
     }
-    environment.manage("migrate", "-v0")
-    environment.manage("migrate", "-v0", "--database", "reports")
-    environment.manage("seed_reports")
-    environment.manage("discover_reports")
-    assert in_django(environment, "make_all_due()") == len(ACTIVE)
+    for command in (
+        ("migrate", "-v0"),
+        ("migrate", "-v0", "--database", "reports"),
+        ("seed_reports",),
+        ("discover_reports",),
+    ):
+        run_command(environment, *command)
+    assert ask(environment, "make_all_due()") == len(ACTIVE)
     with environment.fireant("--seconds-queued", "0.5", "--seconds-running", "1", "--quiet"):
         yield
 
@@ -55,33 +46,32 @@ def wait_for_the_end(environment: Environment) -> None:
     """Wait until every active report has a run that ended, within the limit."""
     deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
-        names = in_django(
+        names = ask(
             environment,
             "list(ReportRun.objects.ended().exclude(status='skipped').values_list('report_name', flat=True).distinct())",
         )
         if set(names) >= ACTIVE:
             return
+        time.sleep(0.1)
     missing = ACTIVE - set(names)
     pytest.fail(f"after {BOUND} s these had not ended: {sorted(missing)}; see {environment.folder}")
 
 
 def assert_all_right(environment: Environment) -> None:
-    runs = in_django(
+    runs = ask(
         environment,
         "list(ReportRun.objects.ended().values('report_name', 'status', 'error', 'fireant_job_id', 'results_path'))",
     )
     assert {run["report_name"] for run in runs if run["status"] == "succeeded"} == ACTIVE
     # A report of every other minute may have missed one time while the cluster started: that is recorded, and is right.
     assert [run for run in runs if run["status"] not in {"succeeded", "skipped"}] == []
-    occurrences = in_django(
-        environment, "[str(pair) for pair in ReportRun.objects.values_list('schedule', 'scheduled_for')]"
-    )
+    occurrences = ask(environment, "[str(pair) for pair in ReportRun.objects.values_list('schedule', 'scheduled_for')]")
     assert len(occurrences) == len(set(occurrences))
 
 
 def assert_nothing_was_done_twice(environment: Environment) -> None:
     """Assert that Fireant received each run once and that the host has one job row for each."""
-    submitted = in_django(
+    submitted = ask(
         environment,
         "[str(r) + '-1' for r in ReportRun.objects.exclude(fireant_job_id='').values_list('reference', flat=True)]",
     )
@@ -94,5 +84,5 @@ def assert_nothing_was_done_twice(environment: Environment) -> None:
     seen = Counter(job["idempotency_key"] for job in jobs)
     assert max(seen.values()) == 1
     assert set(submitted) <= seen.keys()
-    rows = in_django(environment, "list(Job.objects.values_list('fireant_jobid', flat=True))")
+    rows = ask(environment, "list(Job.objects.values_list('fireant_jobid', flat=True))")
     assert len(rows) == len(set(rows))

@@ -13,7 +13,8 @@ from rich.console import Console
 from tests.faults.soak.cluster import Supervised
 from tests.faults.soak.faults import Stage
 from tests.faults.soak.setups import RESULTS, Setup
-from tests.support.cluster_state import ask, submissions
+from tests.support.cluster_state import submissions
+from tests.support.console import ask
 
 RUNS = (
     "[dict(pk=r.pk, status=r.status, code=r.error_code, twice=r.possibly_submitted_twice, path=r.results_path,"
