@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pymysql
@@ -13,6 +13,7 @@ import redis
 from report_orchestrator.conf import get_settings
 from report_orchestrator.testing import FakePorts, geo_report
 from tests.support.database_servers import connected
+from tests.support.distribution import FilesAndTheBrowser, put_slow_files_first
 from tests.support.services import MARIADB, POSTGRES, REDIS, REDIS_DB, missing
 from tests.support.settings_factory import SettingsFactory
 from tests.support.signals import take_ignored_signals
@@ -109,8 +110,14 @@ def pytest_configure() -> None:
     take_ignored_signals()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndTheBrowser | None:
+    return FilesAndTheBrowser(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Select the same tests for `live` and `integration`."""
+    """Put slow files first, and select the same tests for `live` and `integration`."""
+    put_slow_files_first(items)
     for item in items:
         if item.get_closest_marker("integration"):
             item.add_marker("live")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -57,10 +58,12 @@ def test_two_clusters_on_a_database_server_do_nothing_twice(request: pytest.Fixt
 def test_a_switch_of_approach_leaves_exactly_the_lines_of_the_new_one(sqlite_environment: Environment) -> None:
     with prepared(sqlite_environment, "sensor"):
         for approach in ("pipeline", "schedule", "sensor"):
-            sqlite_environment.overrides["SCHEDULING_APPROACH"] = approach
-            sqlite_environment.manage("sync_schedules")
+            switched = replace(
+                sqlite_environment, overrides=sqlite_environment.overrides | {"SCHEDULING_APPROACH": approach}
+            )
+            switched.manage("sync_schedules")
             names = set(ask(sqlite_environment, "list(Schedule.objects.values_list('name', flat=True))")) - ALWAYS
             expected = len(ACTIVE) if approach == "pipeline" else 1
             assert len(names) == expected
-            again = json.loads(sqlite_environment.manage("sync_schedules", "--format", "json"))
+            again = json.loads(switched.manage("sync_schedules", "--format", "json"))
             assert (again["created"], again["updated"], again["removed"]) == ([], {}, [])

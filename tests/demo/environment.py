@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 15  # seconds for a process to end by itself
-PATIENCE = 30  # seconds for a server to answer
+PATIENCE = 120  # seconds for a server to answer on a busy machine; one that ended is noticed at once
 
 
 def free_port() -> int:
