@@ -123,7 +123,7 @@ class TestTheDashboard:
         self.failed_now("no_event_group")
 
         viewer = sign_in("view_reportrun", "view_reportschedule")
-        assert [label for label, _link, _main in self.problem(viewer)] == ["View runs"]
+        assert [label for label, _link, _main in self.problem(viewer)] == ["View run"]
 
 
 class TestARetryThatFailsAgain:

@@ -13,6 +13,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from report_orchestrator.admin.dashboard.count_rows import unfinished_rows
+from report_orchestrator.admin.dashboard.problems import Problem, find_problems
 from report_orchestrator.admin.dashboard.verdict import verdict_text
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.domain.runs import Status, Step
@@ -20,6 +22,7 @@ from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState,
 from report_orchestrator.services.monitoring.failure_groups import failures_since
 from report_orchestrator.services.monitoring.hourly_outcomes import read_hours, start_of_day, sum_hours
 from report_orchestrator.services.monitoring.overdue import HEARTBEAT_TIMEOUT
+from report_orchestrator.services.upkeep_failures import UpkeepTask, record_failure
 from tests.support.admin_pages import address, make_change, make_run, make_schedule, text_of, words_of
 from tests.support.dashboard import (
     HOUR,
@@ -36,6 +39,10 @@ from tests.support.dashboard import (
 )
 
 pytestmark = pytest.mark.django_db(databases=["default", "reports"])
+
+
+def problems(now: datetime) -> list[Problem]:
+    return find_problems(picture(now), Viewer(user=User(is_superuser=True), site_name="admin"))
 
 
 class TestWhoMaySee:
@@ -162,8 +169,8 @@ class TestTheSentence:
         make_schedule(next_run_at=NOW - 10 * MINUTE)
 
         assert (
-            verdict_text(picture()) == "3 runs failed in the last 24 hours. 1 report is late. "
-            "4 of 8 runs due today succeeded. Workers active (12 s ago)."
+            verdict_text(picture()) == "1 report is late. 3 runs failed in the last 24 hours. "
+            "4 of 8 runs due today succeeded, 3 failed. Workers active (12 s ago)."
         )
 
     def test_runs_that_were_skipped_or_have_not_ended_are_reported(self) -> None:
@@ -182,16 +189,37 @@ class TestTheSentence:
         work_was_done(NOW - HEARTBEAT_TIMEOUT - MINUTE)
 
         silent_since = clock(NOW - HEARTBEAT_TIMEOUT - MINUTE)
-        assert verdict_text(picture()).endswith(f"Workers inactive since {silent_since}.")
+        assert verdict_text(picture()).startswith(f"No worker since {silent_since}: nothing runs.")
 
     def test_a_place_where_nothing_ever_ran_says_so(self) -> None:
-        assert verdict_text(picture()).endswith("Workers have never been active.")
+        assert verdict_text(picture()).startswith("No worker has ever been active: nothing runs.")
 
     def test_yesterdays_runs_are_not_todays(self) -> None:
         due_run(10 * HOUR)
         due_run(HOUR)
 
         assert "1 of 1 runs due today succeeded." in verdict_text(picture())
+
+
+class TestRunsInProgress:
+    @pytest.mark.parametrize(
+        ("status", "ago", "expected"),
+        [
+            (Status.QUEUED, MINUTE, "first ready 1 min ago"),
+            (Status.RUNNING, -MINUTE, f"the first must report by {clock(NOW + MINUTE)}"),
+            (Status.RUNNING, MINUTE, "the first should have reported 1 min ago"),
+            (Status.DEFERRED, -MINUTE, "next poll in 1 min"),
+            (Status.DEFERRED, timedelta(seconds=1), "next poll now"),
+            (Status.DEFERRED, 2 * MINUTE, "next poll was due 2 min ago"),
+            (Status.UP_FOR_RETRY, timedelta(seconds=1), "next retry now"),
+        ],
+    )
+    def test_the_next_event_is_said_as_it_is(self, status: Status, ago: timedelta, expected: str) -> None:
+        make_run(status=status, wake_at=NOW - ago)
+
+        rows = unfinished_rows(picture(), Viewer(user=User(is_superuser=True), site_name="admin"))
+
+        assert [row.note for row in rows] == [expected]
 
 
 class TestTheDay:
@@ -287,7 +315,7 @@ class TestWhatNeedsAttention:
         now = datetime.now(UTC)
         late = make_schedule(next_run_at=now - HOUR)
         make_run(late, status=Status.FAILED, step="external_job_submission", error_code="fireant_503", ended_at=now)
-        make_schedule(state=ScheduleState.QUARANTINED, problem_code="invalid_cron")
+        make_schedule(state=ScheduleState.QUARANTINED, problem_code="invalid_cron", name="Hailstorm")
         SharedState.objects.record("discovery", now=now, detail={"held_removals": 6})
         SharedState.objects.record(
             StateName.ALL_PAUSED, now=now, detail={"actor": "maria", "reason": "The lake moves."}
@@ -298,11 +326,62 @@ class TestWhatNeedsAttention:
         for reported in (
             "1 run failed at “external job submission”: Fireant 503",
             "1 report is held back by the pause",
-            "1 report has an invalid definition: invalid cron expression",
+            "Hailstorm has an invalid definition: invalid cron expression",
             "6 reports are missing from the project; their removal is on hold",
             "All reports are paused by maria: no new runs are created The lake moves.",
         ):
             assert reported in page_text
+
+    def test_an_invalid_report_and_its_failed_runs_are_one_problem_that_names_it(self, viewer: Client) -> None:
+        now = datetime.now(UTC)
+        ill = make_schedule(state=ScheduleState.QUARANTINED, problem_code="no_event_group", name="Flood draft")
+        given: dict[str, Any] = {"status": Status.FAILED, "error_code": "no_event_group", "ended_at": now - 2 * MINUTE}
+        make_run(ill, step=Step.REPORT_DATA, error="It has no event group.", **given)
+        make_run(make_schedule(next_run_at=None), step=Step.RESULTS_STORAGE, **given)
+
+        titles = [problem.title for problem in problems(now)]
+        page_text = words_of(viewer.get(dashboard_address()))
+
+        assert titles[:2] == [
+            "1 run failed at “results storage”: no event group",
+            "Flood draft has an invalid definition: no event group",
+        ]
+        assert "1 run failed, 2 min ago. It has no event group." in page_text
+        assert page_text.count("View report ") == 1
+
+    def test_several_invalid_reports_are_counted(self) -> None:
+        for _ in range(2):
+            make_schedule(state=ScheduleState.QUARANTINED, problem_code="no_event_group")
+
+        assert [problem.title for problem in problems(NOW)] == ["2 reports have an invalid definition: no event group"]
+
+    def test_the_worst_comes_first_behind_the_pause(self) -> None:
+        SharedState.objects.record(StateName.DISCOVERY, now=NOW, detail={"held_removals": 6})
+        for _ in range(2):
+            record_failure(UpkeepTask.PRUNING, ValueError("full"), clock=lambda: NOW)
+        assert [problem.sign.tone for problem in problems(NOW)] == ["bad", "warn"]
+
+        SharedState.objects.record(StateName.ALL_PAUSED, now=NOW, detail={"actor": "maria"})
+        assert [problem.sign.tone for problem in problems(NOW)] == ["warn", "bad", "warn"]
+
+    def test_the_report_that_is_late_longest_is_named(self) -> None:
+        work_was_done(NOW)
+        make_schedule(name="Windstorm", next_run_at=NOW - 2 * HOUR)
+        assert problems(NOW)[0].detail == "Windstorm was due 2 h 0 min ago."
+        make_schedule(name="Avalanche", next_run_at=NOW - HOUR)
+        make_schedule(name="Zonal flood", next_run_at=NOW - 3 * HOUR, cron="0 7 * * *")
+        assert problems(NOW)[0].detail == "Zonal flood was due first, 3 h 0 min ago."
+
+    @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
+    def test_runs_without_an_active_worker_are_one_problem_with_the_advice_of_its_cause(self, status: Status) -> None:
+        make_run(status=status, wake_at=NOW - HOUR)
+        make_run(status=Status.QUEUED, wake_at=NOW - 2 * HOUR)
+        (problem,) = problems(NOW)
+        assert problem.title == "Runs wait, and no worker is active"
+        assert problem.detail == f"The first has waited since {clock(NOW - 2 * HOUR)}. Start qcluster."
+
+        work_was_done(NOW)
+        assert "no worker is active" not in " ".join(problem.title for problem in problems(NOW))
 
     def test_where_nothing_is_wrong_the_page_says_so(self, viewer: Client) -> None:
         work_was_done(datetime.now(UTC))

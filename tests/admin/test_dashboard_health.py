@@ -168,7 +168,14 @@ class TestHealth:
         page_text = words_of(viewer.get(dashboard_address()))
 
         assert "Fireant ? unknown no requests yet" in never
-        assert "Fireant ✓ available no recent failures" in page_text
+        assert "Fireant ✓ available no failures" in page_text
+
+    def test_fireant_is_available_since_its_last_answer(self, viewer: Client) -> None:
+        now = datetime.now(UTC)
+        make_run(ended_at=now - HOUR)
+        SharedState.objects.record(StateName.POLLS_DONE, now=now - 5 * MINUTE)
+
+        assert "Fireant ✓ available answered 5 min ago" in words_of(viewer.get(dashboard_address()))
 
     def test_a_page_that_is_not_green_does_not_say_nothing(self, viewer: Client) -> None:
         page_text = words_of(viewer.get(dashboard_address()))

@@ -14,9 +14,9 @@ REFUSED = "Flood draft without area"
 
 def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, demo: Demo) -> None:
     page.goto(APP)
-    concern = page.locator(".ro-problems > li", has_text="failed at “report data”: no event group")
+    concern = page.locator(".ro-problems > li", has_text=f"{REFUSED} has an invalid definition: no event group")
     expect(concern).to_contain_text("Choose one in the project.")
-    concern.get_by_role("link", name="View runs").click()
+    concern.get_by_role("link", name="View run").click()
     page.locator("#result_list tbody th a").first.click()
     run = page.url
     expect(page.locator(".field-signed_status")).to_contain_text("failed")

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext
 
 from report_orchestrator.admin.ui.links import Viewer
-from report_orchestrator.admin.ui.phrases import away, number
+from report_orchestrator.admin.ui.phrases import away, clock, number
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
 from report_orchestrator.services.monitoring.dashboard import Dashboard
+
+NOW_FOR = timedelta(seconds=10)
+"""How long a poll or a retry that is due is about to start, and not overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +31,24 @@ def unfinished_rows(dashboard: Dashboard, viewer: Viewer) -> list[CountRow]:
         CountRow(
             name=f"{STATUS_LABELS[group.status]}: {STEP_LABELS[group.step]}",
             count=number(group.count),
-            note=_next_event(group.status, away(group.wake_at, dashboard.snapshot.now)),
+            note=_next_event(group.status, group.wake_at, dashboard.snapshot.now),
             address=viewer.list_address(ReportRun, status=group.status.value, step=group.step.value),
         )
         for group in dashboard.snapshot.unfinished_runs.groups
     ]
 
 
-def _next_event(status: Status, when: str) -> str:
-    texts: dict[Status, str] = {
-        Status.QUEUED: gettext("first ready {when}"),
-        Status.RUNNING: gettext("first lease ends {when}"),
-        Status.DEFERRED: gettext("next poll {when}"),
-        Status.UP_FOR_RETRY: gettext("next retry {when}"),
+def _next_event(status: Status, at: datetime, now: datetime) -> str:
+    texts: dict[Status, tuple[str, str]] = {
+        Status.QUEUED: (gettext("first ready {when}"), gettext("first ready {when}")),
+        Status.RUNNING: (gettext("the first must report by {time}"), gettext("the first should have reported {when}")),
+        Status.DEFERRED: (gettext("next poll {when}"), gettext("next poll was due {when}")),
+        Status.UP_FOR_RETRY: (gettext("next retry {when}"), gettext("next retry was due {when}")),
     }
-    return texts[status].format(when=when)
+    ahead, past = texts[status]
+    is_now = timedelta(0) <= now - at < NOW_FOR and status in {Status.DEFERRED, Status.UP_FOR_RETRY}
+    when = gettext("now") if is_now else away(at, now)
+    return (ahead if is_now or at > now else past).format(when=when, time=clock(at))
 
 
 def limit_rows(dashboard: Dashboard) -> Iterator[CountRow]:

@@ -77,7 +77,10 @@ def _fireant(dashboard: Dashboard) -> HealthCard:
         return HealthCard(name, WARN, gettext("unstable"), detail)
     if dashboard.latest_activity.last_success_at is None and not snapshot.unfinished_runs.jobs_in_fireant:
         return HealthCard(name, UNKNOWN, gettext("unknown"), gettext("no requests yet"))
-    return HealthCard(name, GOOD, gettext("available"), gettext("no recent failures"))
+    # Failures would be counted: the last poll, and the last download of a result, had an answer.
+    known = [at for at in (snapshot.polled_at, dashboard.latest_activity.last_success_at) if at is not None]
+    detail = gettext("answered {ago}").format(ago=away(min(max(known), now), now)) if known else gettext("no failures")
+    return HealthCard(name, GOOD, gettext("available"), detail)
 
 
 def _lake(dashboard: Dashboard) -> HealthCard:

@@ -116,7 +116,7 @@ def busiest_minutes(dashboard: Dashboard, viewer: Viewer) -> list[tuple[str, str
     """Return the minutes at which several reports are due, fullest first, with the addresses of their lists."""
     return [
         (
-            gettext("{count} at {time}").format(count=number(count), time=clock(at)),
+            gettext("{time} ({count} at once)").format(count=number(count), time=clock(at)),
             viewer.list_address(ReportSchedule, due=interval(at, at + MINUTE)),
         )
         for at, count in dashboard.forecast.peaks

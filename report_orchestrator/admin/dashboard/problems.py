@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from report_orchestrator.admin.dashboard.signs import BAD, WARN
 from report_orchestrator.admin.ui.format import Sign
 from report_orchestrator.admin.ui.links import Viewer
-from report_orchestrator.admin.ui.phrases import away, capped, error_title, isolated, number
+from report_orchestrator.admin.ui.phrases import away, capped, day_and_clock, error_title, isolated, number
 from report_orchestrator.domain.error_codes import Trait, traits_of
-from report_orchestrator.domain.runs import Status
+from report_orchestrator.domain.printable import is_visible
+from report_orchestrator.domain.runs import Status, Step
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STEP_LABELS
 from report_orchestrator.services.monitoring.dashboard import Dashboard
 from report_orchestrator.services.monitoring.failure_groups import FailureGroup
+from report_orchestrator.services.monitoring.snapshot import ScheduleCount
 from report_orchestrator.services.upkeep_failures import UpkeepTask
 
 GROUPS_SHOWN = 8
@@ -33,6 +36,7 @@ class Problem:
     """`address` leads to its rows, `retry_address` to the retry of all its runs; None without the permission.
 
     `act_address` leads to what the advice says, if that is not the retry and concerns one report.
+    `runs_address` leads to the failed runs of a problem whose rows are reports.
     """
 
     sign: Sign
@@ -44,11 +48,18 @@ class Problem:
     retry_address: str | None = None
     act_label: str = ""
     act_address: str | None = None
+    runs_label: str = ""
+    runs_address: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Identify the problem when the page is refreshed: its counts may have changed."""
+        return self.address or self.title
 
 
 def find_problems(dashboard: Dashboard, viewer: Viewer) -> list[Problem]:
-    return [
-        *_pause(dashboard, viewer),
+    """Return the worst first, behind the pause, which explains what follows."""
+    problems = [
         *_stuck_runs(dashboard, viewer),
         *_late_reports(dashboard, viewer),
         *_failures(dashboard, viewer),
@@ -56,6 +67,7 @@ def find_problems(dashboard: Dashboard, viewer: Viewer) -> list[Problem]:
         *_quarantined(dashboard, viewer),
         *_failed_upkeep(dashboard),
     ]
+    return [*_pause(dashboard, viewer), *sorted(problems, key=lambda problem: problem.sign != BAD)]
 
 
 def _pause(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
@@ -69,8 +81,17 @@ def _pause(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
 
 
 def _stuck_runs(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
-    """Yield the problems for which the health check fails too."""
+    """Yield the problems for which the health check fails too; where no worker is active, they have one cause."""
     snapshot, label = dashboard.snapshot, gettext("View runs")
+    stuck = [at for at in (snapshot.lease_expired_since, snapshot.overdue_since) if at is not None]
+    if stuck and not snapshot.workers.is_active(snapshot.now):
+        text = gettext("The first has waited since {instant}. Restart qcluster.")
+        if snapshot.workers.last_seen_at is None or snapshot.workers.is_stopped:
+            text = gettext("The first has waited since {instant}. Start qcluster.")
+        detail = text.format(instant=day_and_clock(min(stuck), snapshot.now))
+        address = viewer.list_address(ReportRun, status="unfinished")
+        yield Problem(BAD, gettext("Runs wait, and no worker is active"), detail, label, address)
+        return
     if snapshot.lease_expired_since is not None:
         title = gettext("Leases expired and no worker is taking over the runs")
         detail = gettext("The first lease expired {ago}. Restart qcluster.").format(
@@ -89,7 +110,7 @@ def _late_reports(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
     late, since = dashboard.forecast.late, dashboard.forecast.late_since
     if not late or not since:
         return
-    is_paused = dashboard.snapshot.pause is not None
+    name, is_paused = _visible(dashboard.forecast.late_name), dashboard.snapshot.pause is not None
     if is_paused:
         title = ngettext("{count} report is held back by the pause", "{count} reports are held back by the pause", late)
     else:
@@ -98,18 +119,23 @@ def _late_reports(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
             "{count} reports are late: no runs were created for their scheduled times",
             late,
         )
+    detail = gettext("The first was due {ago}.")
+    if name:
+        detail = gettext("{report} was due {ago}.") if late == 1 else gettext("{report} was due first, {ago}.")
     yield Problem(
         WARN if is_paused else BAD,
         title.format(count=number(late)),
-        gettext("The first was due {ago}.").format(ago=away(since, dashboard.snapshot.now)),
-        gettext("View reports"),
+        detail.format(report=name, ago=away(since, dashboard.snapshot.now)),
+        gettext("View report") if late == 1 else gettext("View reports"),
         viewer.list_address(ReportSchedule, condition="late"),
     )
 
 
 def _failures(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
     failures, now = dashboard.failures, dashboard.snapshot.now
-    for group in failures.groups[:GROUPS_SHOWN]:
+    invalid = dashboard.snapshot.quarantined
+    groups = [group for group in failures.groups if not any(_is_of(row, group) for row in invalid)]
+    for group in groups[:GROUPS_SHOWN]:
         count, step = capped(group.count, is_capped=failures.is_capped), group.step.value
         title = ngettext(
             "{count} run failed at “{step}”: {cause}", "{count} runs failed at “{step}”: {cause}", group.count
@@ -118,13 +144,13 @@ def _failures(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
             BAD,
             title.format(count=count, cause=error_title(group.code), step=STEP_LABELS[group.step]),
             gettext("Last failure {ago}. {error}").format(ago=away(group.last_at, now), error=isolated(group.error)),
-            gettext("View runs"),
+            _view_runs(group.count),
             viewer.list_address(ReportRun, status="stopped", step=step, cause=group.code, ended="day"),
             gettext("Retry") if group.count == 1 else gettext("Retry all {count}").format(count=count),
             viewer.retry_address(error_code=group.code, step=step, ended="day"),
             *_advised_act(group, dashboard, viewer),
         )
-    others = sum(group.count for group in failures.groups[GROUPS_SHOWN:])
+    others = sum(group.count for group in groups[GROUPS_SHOWN:])
     if others:
         title = ngettext(
             "{count} more run failed for another reason", "{count} more runs failed for other reasons", others
@@ -159,14 +185,52 @@ def _held_removals(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
 
 
 def _quarantined(dashboard: Dashboard, viewer: Viewer) -> Iterator[Problem]:
+    """Yield one problem for each invalid definition, with the runs that failed by it."""
     for row in dashboard.snapshot.quarantined:
+        failed = [group for group in dashboard.failures.groups if _is_of(row, group)]
         title = ngettext(
             "{count} report has an invalid definition: {problem}",
             "{count} reports have an invalid definition: {problem}",
             row.count,
-        ).format(count=number(row.count), problem=error_title(row.problem))
-        address = viewer.list_address(ReportSchedule, problem=row.problem)
-        yield Problem(WARN, title, "", gettext("View reports"), address)
+        )
+        act_label, act_address = _advised_act(failed[0], dashboard, viewer) if failed else ("", None)
+        name = _visible(row.name or "")
+        if row.count == 1 and name:
+            title = gettext("{report} has an invalid definition: {problem}")
+        yield Problem(
+            BAD if failed else WARN,
+            title.format(report=name, count=number(row.count), problem=error_title(row.problem)),
+            " ".join(_describe_failures(group, dashboard.snapshot.now) for group in failed),
+            gettext("View report") if row.count == 1 else gettext("View reports"),
+            viewer.list_address(ReportSchedule, problem=row.problem),
+            act_label=act_label,
+            act_address=act_address,
+            runs_label=_view_runs(sum(group.count for group in failed)),
+            runs_address=viewer.list_address(
+                ReportRun, status="stopped", step=Step.REPORT_DATA.value, cause=row.problem, ended="day"
+            )
+            if failed
+            else None,
+        )
+
+
+def _is_of(row: ScheduleCount, group: FailureGroup) -> bool:
+    """Return True if these runs failed by this invalid definition: both are one problem."""
+    return (row.problem, Step.REPORT_DATA) == (group.code, group.step)
+
+
+def _describe_failures(group: FailureGroup, now: datetime) -> str:
+    text = ngettext("{count} run failed, {ago}. {error}", "{count} runs failed, the last {ago}. {error}", group.count)
+    return text.format(count=number(group.count), ago=away(group.last_at, now), error=isolated(group.error))
+
+
+def _view_runs(count: int) -> str:
+    return gettext("View run") if count == 1 else gettext("View runs")
+
+
+def _visible(name: str) -> str:
+    """Return a report's name for a sentence; empty if nothing of it can be seen."""
+    return isolated(name) if is_visible(name) else ""
 
 
 def _failed_upkeep(dashboard: Dashboard) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The dashboard's first line: failures, lateness, today's runs and the workers."""
+"""The dashboard's first line: inactive workers, lateness, failures, then today's runs and active workers."""
 
 from django.utils.translation import gettext, ngettext
 
@@ -8,7 +8,9 @@ from report_orchestrator.services.monitoring.dashboard import Dashboard
 
 
 def verdict_text(dashboard: Dashboard) -> str:
-    sentences = (_failed(dashboard), _late(dashboard), _today(dashboard), _workers(dashboard))
+    """Return the worst news first."""
+    is_active = dashboard.snapshot.workers.is_active(dashboard.snapshot.now)
+    sentences = (news_text(dashboard), _today(dashboard), _workers(dashboard) if is_active else "")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -45,7 +47,7 @@ def _today(dashboard: Dashboard) -> str:
     if not today.expected:
         return gettext("No runs due today so far.")
     text = gettext("{succeeded} of {expected} runs due today succeeded.")
-    others = describe_outcomes({"skipped": today.skipped, "under_way": today.under_way})
+    others = describe_outcomes({"failed": today.failed, "skipped": today.skipped, "under_way": today.under_way})
     if others:
         text = gettext("{succeeded} of {expected} runs due today succeeded, {others}.")
     return text.format(succeeded=number(today.succeeded), expected=number(today.expected), others=others)
@@ -54,7 +56,7 @@ def _today(dashboard: Dashboard) -> str:
 def _workers(dashboard: Dashboard) -> str:
     now, workers = dashboard.snapshot.now, dashboard.snapshot.workers
     if workers.last_seen_at is None:
-        return gettext("Workers have never been active.")
+        return gettext("No worker has ever been active: nothing runs.")
     if workers.is_active(now):
         return gettext("Workers active ({ago}).").format(ago=away(min(workers.last_seen_at, now), now))
-    return gettext("Workers inactive since {instant}.").format(instant=day_and_clock(workers.last_seen_at, now))
+    return gettext("No worker since {instant}: nothing runs.").format(instant=day_and_clock(workers.last_seen_at, now))

@@ -31,13 +31,14 @@ PEAKS_SHOWN = 3
 class Forecast:
     """Counts by start of hour, the fullest instants, and the reports that are late: due, and without a run.
 
-    `overdue_hours` counts the late ones by the hour in which they were due.
+    `overdue_hours` counts the late ones by the hour in which they were due; `late_name` names one that has waited longest.
     """
 
     hours: tuple[tuple[datetime, int], ...]
     peaks: tuple[tuple[datetime, int], ...]
     late: int
     late_since: datetime | None
+    late_name: str
     overdue_hours: Mapping[datetime, int]
 
     @property
@@ -47,13 +48,13 @@ class Forecast:
 
 @dataclass(slots=True)
 class _CronGroup:
-    """Reports with one cron in one zone; `late` counts the late ones by their due time."""
+    """Reports with one cron in one zone; `late` counts the late ones by their due time, and names one of each."""
 
     cron: str
     timezone: str
     first_at: datetime
     count: int = 0
-    late: dict[datetime, int] = field(default_factory=dict)
+    late: dict[datetime, tuple[int, str]] = field(default_factory=dict)
 
 
 def read_forecast(now: datetime, zone: tzinfo, settings: Settings, *, report_model: str) -> Forecast:
@@ -70,13 +71,16 @@ def read_forecast(now: datetime, zone: tzinfo, settings: Settings, *, report_mod
         by_hour[max(start_of_hour(instant, zone), this_hour)] += count
     overdue: Counter[datetime] = Counter()
     for group in groups:
-        for instant, count in group.late.items():
+        for instant, (count, _name) in group.late.items():
             overdue[start_of_hour(instant, zone)] += count
+    late = ((instant, name) for group in groups for instant, (_count, name) in group.late.items())
+    late_since, late_name = min(late, default=(None, ""))
     return Forecast(
         hours=tuple((start, by_hour[start]) for start in (this_hour + n * HOUR for n in range(HOURS_AHEAD))),
         peaks=tuple(instants.most_common(PEAKS_SHOWN)),
         late=overdue.total(),
-        late_since=min((group.first_at for group in groups if group.late), default=None),
+        late_since=late_since,
+        late_name=late_name,
         overdue_hours=overdue,
     )
 
@@ -88,15 +92,15 @@ def _read_groups(now: datetime, until: datetime, settings: Settings, report_mode
         .live(now, unless_switched=not settings.shadow)
         .order_by()
         .values_list("cron", "timezone", late_at)
-        .annotate(n=Count("*"), first_at=Min("next_run_at"))
+        .annotate(n=Count("*"), first_at=Min("next_run_at"), first_name=Min("name"))
     )
     groups: dict[tuple[str, str], _CronGroup] = {}
-    for cron, timezone, due_at, count, first_at in rows:
+    for cron, timezone, due_at, count, first_at, name in rows:
         group = groups.setdefault((cron, timezone), _CronGroup(cron, timezone, first_at))
         group.count += count
         group.first_at = min(group.first_at, first_at)
         if due_at is not None:
-            group.late[due_at] = count
+            group.late[due_at] = (count, name)
     return sorted(groups.values(), key=lambda group: (-group.count, group.cron, group.timezone))
 
 

@@ -31,7 +31,10 @@ from report_orchestrator.services.upkeep_failures import UpkeepTask
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCount:
-    """Reports of one state; `problem` is the error code of quarantined ones. `first_due_at` is their earliest next run."""
+    """Reports of one state; `problem` is the error code of quarantined ones. `first_due_at` is their earliest next run.
+
+    Of one quarantined report, `name` is the name.
+    """
 
     state: ScheduleState
     problem: str
@@ -39,6 +42,7 @@ class ScheduleCount:
     paused: int
     in_shadow: int
     first_due_at: datetime | None
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,7 @@ class Snapshot:
     waits_for_clock: int
     held_removals: int
     discovered_at: datetime | None
+    polled_at: datetime | None
     failed_upkeep: Sequence[FailedUpkeep]
 
     @property
@@ -154,6 +159,7 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
             paused=Count("pk", filter=Q(paused_at__isnull=False)),
             in_shadow=Count("pk", filter=ours) - Count("pk", filter=ours & live),
             first_due_at=Min("next_run_at", filter=ours),
+            name=Min("name", filter=Q(state=ScheduleState.QUARANTINED)),
         )
     )
     return Snapshot(
@@ -175,6 +181,7 @@ def read_snapshot(now: datetime, settings: Settings, *, report_model: str) -> Sn
         waits_for_clock=ahead.count() if clock is not None and clock.set_back_by(now) else 0,
         held_removals=0 if discovery is None else int(discovery.detail.get("held_removals") or 0),
         discovered_at=marked_at(states, StateName.DISCOVERY),
+        polled_at=marked_at(states, StateName.POLLS_DONE),
         failed_upkeep=_failed_upkeep(states),
     )
 
