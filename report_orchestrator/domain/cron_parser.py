@@ -150,7 +150,7 @@ def _invalid(expression: str, faults: list[str]) -> InvalidCronError:
 def _faults(texts: list[str], *, is_readable: bool) -> list[str]:
     """Describe all invalid fields. `is_readable` if croniter accepted the whole expression."""
     return [
-        f"its {field.name}, {quoted(text)}, {problem}. Write {field.guidance}."
+        f"its {field.name}, {text if _is_number(text) else quoted(text)}, {problem}. Write {field.guidance}."
         for field, text in zip(_FIELDS, texts, strict=True)
         if (problem := _problem(field, text, is_readable=is_readable))
     ]
@@ -160,6 +160,8 @@ def _problem(field: _Field, text: str, *, is_readable: bool) -> str | None:
     # croniter draws a new random value whenever it parses `r`.
     if text.lower().startswith(("h", "r")):
         return "is hashed or random, but the times of a report must be predictable"
+    if _is_number(text):
+        return _out_of_range(field, int(text))
     counted = _are_counted(text)
     if field is _DAY_OF_WEEK and any(counted) and not all(counted):
         return "mixes weekdays counted within the month with others"
@@ -167,6 +169,17 @@ def _problem(field: _Field, text: str, *, is_readable: bool) -> str | None:
     if not text.isascii() or not (is_readable or _is_readable(field, text)):
         return "cannot be read"
     return next(filter(None, (_misreading(field, term) for term in text.lower().split(","))), None)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _out_of_range(field: _Field, number: int) -> str | None:
+    lowest, highest = field.every[0], 7 if field is _DAY_OF_WEEK else field.every[-1]
+    if number > highest:
+        return f"is above {highest}"
+    return f"is below {lowest}" if number < lowest else None
 
 
 def _is_readable(field: _Field, text: str) -> bool:

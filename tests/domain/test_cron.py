@@ -203,13 +203,13 @@ def test_another_number_of_fields_than_five_is_refused(cron: str, count: int) ->
 @pytest.mark.parametrize(
     ("cron", "problem"),
     [
-        ("99 99 99 99 99", "its minute, '99', cannot be read. Write a number from 0 to 59"),
-        ("0 24 * * *", "its hour, '24', cannot be read. Write a number from 0 to 23"),
-        ("0 0 0 * *", "its day of month, '0', cannot be read. Write a number from 1 to 31"),
+        ("99 99 99 99 99", "its minute, 99, is above 59. Write a number from 0 to 59"),
+        ("0 24 * * *", "its hour, 24, is above 23. Write a number from 0 to 23"),
+        ("0 0 0 * *", "its day of month, 0, is below 1. Write a number from 1 to 31"),
         ("0 0 32W * *", "its day of month, '32W', cannot be read"),
-        ("0 0 1 13 *", "its month, '13', cannot be read. Write a number from 1 to 12"),
+        ("0 0 1 13 *", "its month, 13, is above 12. Write a number from 1 to 12"),
         ("0 0 1 FOO *", "its month, 'FOO', cannot be read"),
-        ("0 0 * * 8", "its day of week, '8', cannot be read. Write a number from 0 to 7 (0 and 7 are Sunday)"),
+        ("0 0 * * 8", "its day of week, 8, is above 7. Write a number from 0 to 7 (0 and 7 are Sunday)"),
         ("0 0 * * 5L", "its day of week, '5L', cannot be read"),
         ("0 0 * * 1#6", "its day of week, '1#6', cannot be read"),
         ("*/0 * * * *", "its minute, '*/0', cannot be read"),
@@ -248,22 +248,22 @@ def test_what_croniter_takes_and_does_not_evaluate_as_written_is_refused(cron: s
 @pytest.mark.parametrize(
     ("cron", "fields"),
     [
-        ("99 24 0 13 8", ["minute, '99'", "hour, '24'", "day of month, '0'", "month, '13'", "day of week, '8'"]),
-        ("61 * * * 8", ["minute, '61'", "day of week, '8'"]),
-        ("R 25 5-5 * L5,1", ["minute, 'R'", "hour, '25'", "day of month, '5-5'", "day of week, 'L5,1'"]),
+        ("99 24 0 13 8", ["minute, 99", "hour, 24", "day of month, 0", "month, 13", "day of week, 8"]),
+        ("61 * * * 8", ["minute, 61", "day of week, 8"]),
+        ("R 25 5-5 * L5,1", ["minute, 'R'", "hour, 25", "day of month, '5-5'", "day of week, 'L5,1'"]),
         ("*/70 5-5 * * *", ["minute, '*/70'", "hour, '5-5'"]),
     ],
 )
 def test_all_invalid_fields_are_named_at_once(cron: str, fields: list[str]) -> None:
     message = _refusal(cron)
-    assert re.findall(r"(?:is not valid: |Also )its (.*?'.*?')", message) == fields
+    assert re.findall(r"(?:is not valid: |Also )its ([^,]+, (?:'.*?'|\d+))", message) == fields
     assert message.count("Write ") == len(fields)
 
 
 def test_a_refusal_that_no_single_field_explains_still_says_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(croniter, "is_valid", lambda _: True)
 
-    assert FIVE_FIELDS in _refusal("99 0 * * *")
+    assert FIVE_FIELDS in _refusal("1,,2 0 * * *")
 
 
 @pytest.mark.parametrize("cron", ["0 0 15W * 1", "0 0 15 * 1#2", "0 0 L * L5"])

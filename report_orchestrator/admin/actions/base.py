@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django import forms
@@ -12,6 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 
 from report_orchestrator.admin.actions.forms import ReasonForm
+from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Question:
 class ConfirmedRequest:
     """A confirmed request: the person, the form's values, and the version shown on the confirmation page.
 
-    `seen` is the version of each row, if the action is on rows.
+    `seen` is the version of each row, if the action is on rows. `opened` takes the keys of the runs that the action opens.
     """
 
     user_id: Any
@@ -64,6 +65,8 @@ class ConfirmedRequest:
     version: str
     seen: Mapping[int, int]
     runtime: Runtime
+    viewer: Viewer
+    opened: list[int] = field(default_factory=list)
 
     @property
     def reason(self) -> str:

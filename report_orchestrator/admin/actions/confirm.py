@@ -20,6 +20,7 @@ from django.utils.translation import gettext
 from report_orchestrator.admin.actions.base import Action, ConfirmedRequest, Target
 from report_orchestrator.admin.actions.rows import RowAction, parse_keys, parse_versions
 from report_orchestrator.admin.actions.whole import WholeAction
+from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
 from report_orchestrator.wiring import get_runtime
 
@@ -188,6 +189,7 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
             version=version,
             seen=seen,
             runtime=get_runtime(),
+            viewer=Viewer(user=request.user, site_name=self.admin_site.name),
         )
         outcome = action.carry_out(self._target(request, self.get_queryset(request), keys), confirmed)
         if outcome.done:

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from django.utils.formats import number_format
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.actions.base import ConfirmedRequest
 from report_orchestrator.admin.actions.forms import BackfillForm, RunForm
 from report_orchestrator.admin.actions.rows import RowAction
-from report_orchestrator.admin.ui.phrases import error_title
+from report_orchestrator.admin.ui.links import Viewer
+from report_orchestrator.admin.ui.phrases import capped, error_title, isolated, number
 from report_orchestrator.domain.error_codes import RefusalCode
+from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.exceptions import NotPossibleError
-from report_orchestrator.models import ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.scheduling.backfill import Days, Occurrence, open_backfill, plan_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
@@ -25,6 +27,8 @@ from report_orchestrator.wiring import get_ports
 
 BACKFILLED_AT_MOST = 1000
 """Times of one report in one confirmation. The command has no such limit."""
+COUNTED_AT_MOST = 10_000
+"""Times of one report that the question counts, to tell how many are left out."""
 REPORTS_AT_MOST = 50
 """Reports of one backfill, few enough to count their times beforehand."""
 
@@ -59,8 +63,37 @@ class ReportAction(RowAction[ReportSchedule]):
         raise NotImplementedError
 
 
-class Run(ReportAction):
+class OpeningAction(ReportAction):
+    """An action that opens runs of one trigger, and says how many and where to watch them."""
+
+    trigger: ClassVar[Trigger]
+
+    def message(self, rows: Sequence[ReportSchedule], confirmed: ConfirmedRequest) -> str:
+        """Return the number of runs with a link to them; without the link for those who may not view runs."""
+        opened, count = confirmed.opened, len(confirmed.opened)
+        if len(rows) == 1:
+            text = ngettext("{count} run opened for {report}.", "{count} runs opened for {report}.", count)
+        else:
+            text = ngettext(
+                "{count} run opened for {reports} reports.", "{count} runs opened for {reports} reports.", count
+            )
+        done = text.format(count=number(count), report=isolated(str(rows[0])), reports=number(len(rows)))
+        address = self._address(rows, opened, confirmed.viewer)
+        if address is None:
+            return done
+        return format_html('{} <a href="{}">{}</a>', done, address, ngettext("Watch it", "Watch them", count))
+
+    def _address(self, rows: Sequence[ReportSchedule], opened: Sequence[int], viewer: Viewer) -> str | None:
+        if len(opened) == 1:
+            return viewer.page_address(ReportRun, opened[0])
+        of_report = {"report": rows[0].pk} if len(rows) == 1 else {"opened": "hour"}
+        return viewer.list_address(ReportRun, trigger__exact=self.trigger, **of_report)
+
+
+class Run(OpeningAction):
     """Run the report now."""
+
+    trigger = Trigger.MANUAL
 
     name = "run"
     permission = "run_reports"
@@ -70,7 +103,6 @@ class Run(ReportAction):
         "Each report gets one run now, queued for the next free worker: the current report is submitted to Fireant"
         " and its result is stored. Its scheduled times do not change."
     )
-    done = _("Runs created: {count}.")
     record = "Run manually"
     form = RunForm
 
@@ -92,7 +124,7 @@ class Run(ReportAction):
 
     def perform(self, schedule: ReportSchedule, confirmed: ConfirmedRequest) -> None:
         """Open one run for each confirmation."""
-        open_manual_run(
+        run = open_manual_run(
             schedule,
             run_date=confirmed.answers["run_date"],
             requested_by=confirmed.actor,
@@ -100,6 +132,7 @@ class Run(ReportAction):
             reason=confirmed.reason,
             reference=_reference(confirmed.answers["token"], schedule, confirmed.actor),
         )
+        confirmed.opened.append(run.pk)
 
 
 def _reference(token: UUID, schedule: ReportSchedule, actor: str) -> UUID:
@@ -189,19 +222,19 @@ class Resume(ReportAction):
             )
 
 
-class Backfill(ReportAction):
+class Backfill(OpeningAction):
     """Run past times."""
+
+    trigger = Trigger.BACKFILL
 
     name = "backfill"
     permission = "backfill_reports"
     button = _("Backfill")
     submit = ngettext_lazy("Backfill {count} report", "Backfill {count} reports", "count")
     consequence = _(
-        "Each time of the report's cron from the first day to the end of the last that has not run gets a run now."
-        " Times with a run are skipped. At most 1,000 times of each report are created at once; for more, use the "
-        "command backfill_reports."
+        "Opens a run for each scheduled time from the first to the last day that has none yet, at most 1,000 of each "
+        "report at once; for more, use the command backfill_reports. Times that come meanwhile run as usual."
     )
-    done = _("Reports backfilled: {count}.")
     record = "Backfilled"
     form = BackfillForm
     previews_first = True
@@ -217,31 +250,45 @@ class Backfill(ReportAction):
 
     def preview(self, schedule: ReportSchedule, answers: Mapping[str, Any], runtime: Runtime) -> str:
         """Return the number and range of the times."""
-        planned = _planned(schedule, answers, runtime)
-        if not planned:
+        missing = _planned(schedule, answers, runtime, limit=COUNTED_AT_MOST)
+        if not missing:
             return gettext("all times between these days have a run")
+        planned, rest = missing[:BACKFILLED_AT_MOST], missing[BACKFILLED_AT_MOST:]
         message = ngettext("one time, {first}", "{count} times, from {first} to {last}", len(planned))
+        if rest:
+            message = gettext(
+                "the first {count} of {total} times, from {first} to {last}. The rest, from {rest} on, is left out: "
+                "backfill it afterwards"
+            )
         zone = zone_or_default(schedule)
-        first, last = (f"{one.scheduled_for.astimezone(zone):%Y-%m-%d %H:%M %Z}" for one in (planned[0], planned[-1]))
-        return message.format(count=len(planned), first=first, last=last)
+        first, last, after = (
+            f"{one.scheduled_for.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+            for one in (planned[0], planned[-1], (rest or planned)[0])
+        )
+        total = capped(len(missing), is_capped=len(missing) == COUNTED_AT_MOST)
+        return message.format(count=number(len(planned)), total=total, first=first, last=last, rest=after)
 
     def preview_all(self, schedules: Sequence[ReportSchedule], answers: Mapping[str, Any], runtime: Runtime) -> str:
         """Return the number of runs of the confirmation."""
         count = sum(len(_planned(schedule, answers, runtime)) for schedule in schedules)
         message = ngettext("This creates one run in total.", "This creates {count} runs in total.", count)
-        return message.format(count=number_format(count, force_grouping=True))
+        return message.format(count=number(count))
 
     def perform(self, schedule: ReportSchedule, confirmed: ConfirmedRequest) -> None:
         planned = _planned(schedule, confirmed.answers, confirmed.runtime)
-        if not open_backfill(planned, actor=confirmed.actor, runtime=confirmed.runtime, reason=confirmed.reason).runs:
+        created = open_backfill(planned, actor=confirmed.actor, runtime=confirmed.runtime, reason=confirmed.reason)
+        confirmed.opened.extend(created.run_ids)
+        if not created.runs:
             raise NotPossibleError(
                 f"{schedule} has no time left between these days that has not run.", code=RefusalCode.NO_TIME_LEFT
             )
 
 
-def _planned(schedule: ReportSchedule, answers: Mapping[str, Any], runtime: Runtime) -> list[Occurrence]:
+def _planned(
+    schedule: ReportSchedule, answers: Mapping[str, Any], runtime: Runtime, *, limit: int = BACKFILLED_AT_MOST
+) -> list[Occurrence]:
     days = Days(since=answers["since"], until=answers["until"], now=runtime.clock())
-    return plan_backfill([schedule], days, limit=BACKFILLED_AT_MOST)
+    return plan_backfill([schedule], days, limit=limit)
 
 
 RUN = Run()

@@ -77,6 +77,10 @@ class RowAction(Action[M]):
         """
         raise NotImplementedError
 
+    def message(self, rows: Sequence[M], confirmed: ConfirmedRequest) -> str:
+        """Return the message of success for these rows."""
+        return str(self.done).format(count=len(rows))
+
     def ask(self, target: Target[M], answers: Mapping[str, Any] | None, runtime: Runtime) -> Question:
         """Name the rows with their consequences, and the skipped ones with reasons."""
         plan = SortedRows[M]()
@@ -102,7 +106,7 @@ class RowAction(Action[M]):
     def carry_out(self, target: Target[M], confirmed: ConfirmedRequest) -> Outcome:
         """Perform the action row by row. Each row is committed and logged before the next one begins."""
         result = run_bulk(target, partial(self._carry_out_on, confirmed=confirmed))
-        done = str(self.done).format(count=len(result.able)) if result.able else ""
+        done = self.message(result.able, confirmed) if result.able else ""
         return Outcome(done=done, warnings=_warnings(result), left=result.left)
 
     def _refused(self, row: M) -> Refused | None:

@@ -76,13 +76,19 @@ class ScheduleActions(ConfirmingAdmin[ReportSchedule]):
         return [*button, *made] if is_at_fault else [*made, *button]
 
     def _checked(self, request: HttpRequest, keys: list[int]) -> HttpResponse:
-        rows = self.get_queryset(request).filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")
+        chosen = self.get_queryset(request).filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")
+        rows = [row for row in chosen if self.has_view_permission(request, row)]
+        tried, now = request.GET.get("cron", "").strip(), get_ports().clock()
+        another = [check_cron(rows[0], now, tried)] if tried and rows else []
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Cron check"),
             "opts": self.opts,
             "media": self.media,
-            "checks": [check_cron(row, get_ports().clock()) for row in rows if self.has_view_permission(request, row)],
+            "checks": another + [check_cron(row, now) for row in rows],
+            "address": self._address(ReportSchedule, "check_cron"),
+            "ids": ",".join(str(row.pk) for row in rows),
+            "tried": tried,
             "cut_at": CHECKED_AT_MOST if len(keys) > CHECKED_AT_MOST else 0,
             "back": self._back(request, request.get_full_path() if request.method == "POST" else "", keys),
         }

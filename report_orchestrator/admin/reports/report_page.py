@@ -79,7 +79,7 @@ def report_overview(report: ReportDetails, viewer: Viewer) -> dict[str, object]:
     return {
         "next_run": explain_next_run(report),
         "zone": str(report.zone),
-        "times": list(_times(report)),
+        "times": list(time_rows(report.next_times, report.now)),
         "typical": "" if typical is None else duration(typical),
         "meanings": [typical_means()],
         "durations": _durations(report, viewer) if report.past_runs else None,
@@ -93,16 +93,17 @@ def report_overview(report: ReportDetails, viewer: Viewer) -> dict[str, object]:
     }
 
 
-def _times(report: ReportDetails) -> Iterator[dict[str, str]]:
-    previous = report.now.astimezone(report.zone).utcoffset()
-    for at in report.next_times:
+def time_rows(times: Sequence[datetime], now: datetime) -> Iterator[dict[str, str]]:
+    """Yield the rows of the table of a report's next times, which are in its zone."""
+    previous = now.astimezone(times[0].tzinfo).utcoffset() if times else None
+    for at in times:
         offset = at.utcoffset()
         yield {
             "weekday": format_date(at, "D"),
             "local": format_date(at, "Y-m-d H:i"),
             "iso": at.isoformat(),
             "offset": isolated(f"{at.tzname() or ''} ({offset_in_words(at)})"),
-            "away": away(at, report.now),
+            "away": away(at, now),
             "clock_change": gettext("clock change") if offset != previous else "",
         }
         previous = offset

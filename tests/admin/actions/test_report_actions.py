@@ -27,6 +27,7 @@ from tests.support.admin_actions import (
     url_of,
 )
 from tests.support.admin_pages import make_schedule, text_of, words_of
+from tests.support.dashboard import SignIn
 
 pytestmark = pytest.mark.django_db(databases=["default", "reports"])
 
@@ -197,4 +198,52 @@ class TestReports:
         page_text = words_of(boss.get(f"{address}?ids={good.pk},{bad.pk}"))
 
         assert "At 02:30, only on Monday" in page_text
-        assert "its minute, '99', cannot be read" in page_text.replace("&#x27;", "'")
+        assert "its minute, 99, is above 59" in page_text
+        assert page_text.count("UTC offset From now") == 1
+        assert len(boss.get(f"{address}?ids={good.pk}").context["checks"][0].times) == 10
+
+    def test_another_cron_can_be_tried(self, boss: Client) -> None:
+        schedule = make_schedule(cron="30 2 * * MON", timezone="Asia/Tokyo")
+        address = reverse("admin:report_orchestrator_reportschedule_check_cron")
+
+        tried, own = boss.get(address, {"ids": str(schedule.pk), "cron": "0 5 * * *"}).context["checks"]
+        wrong = words_of(boss.get(address, {"ids": str(schedule.pk), "cron": "0 25 * * *"}))
+
+        assert (tried.cron, own.cron) == ("0 5 * * *", "30 2 * * MON")
+        assert {row["local"][11:] for row in tried.times} == {"05:00"}
+        assert {row["offset"] for row in tried.times} == {"JST (UTC+09:00)"}
+        assert "its hour, 25, is above 23" in wrong
+        assert fresh(schedule).cron == "30 2 * * MON"
+
+    def test_a_backfill_tells_where_it_is_cut(self, boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(report_actions, "BACKFILLED_AT_MOST", 1)
+        schedule = row_for("backfill")
+
+        page_text = words_of(boss.post(url_of("backfill"), confirmation("backfill", schedule) | {"previewed": ""}))
+
+        zone = f"{datetime(2026, 6, 1, tzinfo=timezone.get_default_timezone()):%Z}"
+        first, rest = f"2026-06-01 06:00 {zone}", f"2026-06-02 06:00 {zone}"
+        assert f"the first 1 of 2 times, from {first} to {first}. The rest, from {rest} on, is left out" in page_text
+
+        monkeypatch.setattr(report_actions, "COUNTED_AT_MOST", 2)
+        page_text = words_of(boss.post(url_of("backfill"), confirmation("backfill", schedule) | {"previewed": ""}))
+        assert "the first 1 of 2+ times" in page_text
+
+    def test_who_opens_runs_is_led_to_them(self, boss: Client) -> None:
+        schedule = row_for("backfill")
+        page = boss.post(url_of("backfill"), confirmation("backfill", schedule), follow=True)
+        [message] = page.context["messages"]
+        assert words_of(page).count(f"2 runs opened for {schedule}. Watch them") == 1
+        runs = boss.get(message.message.split('"')[1].replace("&amp;", "&")).context["cl"].queryset
+        assert set(runs) == set(ReportRun.objects.filter(trigger="backfill"))
+
+        page = boss.post(url_of("run"), confirmation("run", schedule), follow=True)
+        [message] = page.context["messages"]
+        run = ReportRun.objects.get(trigger="manual")
+        assert message.message.split('"')[1] == reverse("admin:report_orchestrator_reportrun_change", args=[run.pk])
+        assert f"1 run opened for {schedule}. Watch it" in words_of(page)
+
+    def test_who_may_not_view_runs_gets_no_link_to_them(self, outside: FakePorts, sign_in: SignIn) -> None:
+        client, schedule = sign_in("view_reportschedule", "run_reports"), row_for("run")
+        page = client.post(url_of("run"), confirmation("run", schedule), follow=True)
+        assert [str(message) for message in page.context["messages"]] == [f"1 run opened for {schedule}."]
