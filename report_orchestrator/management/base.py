@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import InternalError, OperationalError, ProgrammingError
 from django.utils import timezone
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -31,8 +32,7 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.monitoring.snapshot import read_snapshot
 from report_orchestrator.wiring import get_runtime
 
-MAX_COLUMN_WIDTH = 32
-"""Padding limit, in characters, outside a terminal; longer cells are not cut."""
+IDS_SHOWN = 20
 
 
 class PrintableOutput(OutputWrapper):
@@ -82,7 +82,7 @@ class OrchestratorCommand(BaseCommand):
             self.stderr.write(
                 "Stopped. The runs keep their progress: a qcluster continues them, or run_due_reports --now."
                 if options.get("now")
-                else "Stopped watching. Queued runs continue."
+                else " ".join(["Stopped watching.", *self.after_stop()])
             )
             raise SystemExit(1) from None
         if failed:
@@ -95,6 +95,10 @@ class OrchestratorCommand(BaseCommand):
     def run(self, runtime: Runtime, options: Mapping[str, Any]) -> bool:
         """Return True if something failed."""
         raise NotImplementedError
+
+    def after_stop(self) -> list[str]:
+        """Return sentences for a person who stopped the command: what goes on, and how to end that."""
+        return []
 
     def add_reason(self, parser: CommandParser, *, required: bool = True) -> None:
         """Add the option for a reason, which is recorded: required where the admin's confirmation demands one."""
@@ -142,10 +146,13 @@ class OrchestratorCommand(BaseCommand):
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Join rows to aligned lines. The separator is ASCII, because a pipe's encoding may be."""
+    """Join rows to aligned lines, by the cells that a terminal needs. The separator is ASCII, as a pipe's encoding may be."""
     flat = [[" ".join(cell.split()) for cell in row] for row in rows]
-    widths = [min(max(map(len, column)), MAX_COLUMN_WIDTH) for column in zip(*flat, strict=True)]
-    return [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in flat]
+    widths = [max(map(cell_len, column)) for column in zip(*flat, strict=True)]
+    return [
+        " | ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in flat
+    ]
 
 
 def _to_json(value: object) -> object:
@@ -195,9 +202,14 @@ def has_active_worker(runtime: Runtime) -> bool:
     return snapshot.workers.is_active(snapshot.now)
 
 
+def ids_in_words(ids: Sequence[object]) -> str:
+    """Return ids for a command that the person may copy; the first ones, if there are many."""
+    return " ".join(map(str, ids[:IDS_SHOWN])) + (" …" if len(ids) > IDS_SHOWN else "")
+
+
 def pluralize(number: int, noun: str) -> str:
     """Return `1 run`, `2 runs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def run_as_json(run: ReportRun, runtime: Runtime) -> dict[str, object]:

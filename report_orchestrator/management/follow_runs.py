@@ -12,6 +12,7 @@ from report_orchestrator.domain.runs import Status
 from report_orchestrator.management.base import (
     OrchestratorCommand,
     has_active_worker,
+    ids_in_words,
     pluralize,
     refused_as_json,
     run_as_json,
@@ -24,6 +25,8 @@ from report_orchestrator.services.running.foreground import read_runs, run_to_en
 
 class FollowRunsCommand(OrchestratorCommand):
     """A command that creates runs, with `--now` and `--wait`."""
+
+    watched: Sequence[int] = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -41,6 +44,7 @@ class FollowRunsCommand(OrchestratorCommand):
         self, run_ids: Sequence[int], refused: Mapping[str, str], *, runtime: Runtime, options: Mapping[str, Any]
     ) -> bool:
         """Follow the runs as the options say and write the result. Return True if something failed."""
+        self.watched = run_ids
         rounds = self._rounds(run_ids, runtime, options)
         quiet = options["format"] == "json"
         runs = self._show_progress(rounds, runtime, quiet=quiet) if run_ids else []
@@ -53,6 +57,17 @@ class FollowRunsCommand(OrchestratorCommand):
             self._write_runs(runs, refused)
         failed = any(run.has_ended and run.status not in {Status.SUCCEEDED, Status.SKIPPED} for run in runs)
         return self.write_missing(run_ids, runs) or bool(refused) or failed
+
+    def after_stop(self) -> list[str]:
+        """Name the runs that go on."""
+        unfinished = ReportRun.objects.unfinished().filter(pk__in=self.watched).order_by("pk")
+        going_on = list(unfinished.values_list("pk", flat=True))
+        if not going_on:
+            return []
+        return [
+            f"What was queued goes on: {pluralize(len(going_on), 'run')}.",
+            f"'cancel_run {ids_in_words(going_on)} --reason TEXT' ends {'it' if len(going_on) == 1 else 'them'}.",
+        ]
 
     def _rounds(
         self, run_ids: Sequence[int], runtime: Runtime, options: Mapping[str, Any]

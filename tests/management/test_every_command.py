@@ -124,7 +124,9 @@ class TestEveryCommand:
         sleep_is(interrupted, monkeypatch)
         answer = manage("run_report", id_of(WINDSTORM), "--wait")
         assert answer.status == 1
-        assert answer.err.endswith("Stopped watching. Queued runs continue.\n")
+        run = ReportRun.objects.get()
+        goes_on = f"What was queued goes on: 1 run. 'cancel_run {run.pk} --reason TEXT' ends it."
+        assert answer.err.endswith(f"Stopped watching. {goes_on}\n")
 
     def test_a_name_is_shown_letter_by_letter(self) -> None:
         Report.objects.filter(name=WINDSTORM).update(name="Layer :100: of [red]Ocean[/red] :smile:")
@@ -142,7 +144,7 @@ class TestDiscoverReports:
             if seed.problem in SAYS:
                 assert f"({seed.name}) {SAYS[seed.problem]}" in reported[1]
         for name, says in (
-            ("Flood with impossible times", "The cron '99 99 99 99 99' is not valid: its minute, '99',"),
+            ("Flood with impossible times", "The cron '99 99 99 99 99' is not valid: its minute, 99,"),
             (
                 "Flood on the 31st of February",
                 "The cron '0 0 31 2 *' is not valid: no month of '2' has a day of month '31',",

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.management.audit_user import command_line_user
-from report_orchestrator.management.base import OrchestratorCommand, parse_date, pluralize, run_as_json
+from report_orchestrator.management.base import OrchestratorCommand, ids_in_words, parse_date, pluralize, run_as_json
 from report_orchestrator.models import ReportRun
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.running.foreground import read_runs
@@ -22,6 +22,8 @@ from report_orchestrator.services.scheduling.backfill import (
 )
 
 POLL_SECONDS = 1.0
+LINE_SECONDS = 10.0
+"""Between two lines of progress, where there is no terminal."""
 
 
 class Command(OrchestratorCommand):
@@ -37,6 +39,13 @@ class Command(OrchestratorCommand):
     --reason "the June data was corrected"
 
 exit status: 0 success, 1 a run failed, 2 wrong usage"""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reports: Sequence[str] = ()
+        self.opened: list[int] = []
+        self.not_opened = self.shown = 0
+        self.next_line_at = 0.0
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("report_ids", nargs="+", metavar="ID", help="primary keys of the reports")
@@ -57,6 +66,7 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
             self.usage_error("--limit-in-flight must be 1 or more.")
         if not options["dry_run"] and not options["reason"]:
             self.usage_error("Give a --reason. It is recorded with your name.")
+        self.reports = options["report_ids"]
         days = Days(since=options["since"], until=options["until"], now=runtime.clock())
         schedules = find_schedules(options["report_ids"], runtime)
         planned = plan_backfill(schedules, days, reverse=options["reverse"])
@@ -64,6 +74,16 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
             self._write_plan(planned, options)
             return False
         return self._write_runs(self._run_all(planned, runtime, options), runtime, options)
+
+    def after_stop(self) -> list[str]:
+        """Name what goes on, and how to end it or to go on with the rest."""
+        unfinished = ReportRun.objects.unfinished().filter(pk__in=self.opened).count()
+        goes_on = [
+            f"What was queued goes on: {pluralize(unfinished, 'run')}.",
+            f"'cancel_run --backfill {ids_in_words(self.reports)} --reason TEXT' ends {'it' if unfinished == 1 else 'them'}.",
+        ]
+        rest = f"{pluralize(self.not_opened, 'time')} got no run: start the backfill again to go on."
+        return (goes_on if unfinished else []) + ([rest] if self.not_opened else [])
 
     def _write_plan(self, planned: Sequence[Occurrence], options: Mapping[str, Any]) -> None:
         if options["format"] == "json":
@@ -85,22 +105,32 @@ exit status: 0 success, 1 a run failed, 2 wrong usage"""
     def _run_all(self, planned: Sequence[Occurrence], runtime: Runtime, options: Mapping[str, Any]) -> list[int]:
         """Create as many runs as may be in progress, and further ones as those end."""
         pending = list(reversed(planned))
-        run_ids: list[int] = []
+        run_ids = self.opened
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         quiet = options["format"] == "json"
-        with Progress(*columns, console=self.progress_console(), disable=quiet) as progress:
+        console = self.progress_console()
+        with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
             bar = progress.add_task("backfill", total=len(planned))
             while True:
                 unfinished = ReportRun.objects.unfinished().filter(pk__in=run_ids).count()
                 progress.update(bar, completed=len(run_ids) - unfinished)
+                if not (quiet or console.is_terminal):
+                    self._write_progress(len(run_ids) - unfinished, len(planned))
                 free = max(min(options["limit_in_flight"] - unfinished, len(pending)), 0)
                 batch = [pending.pop() for _ in range(free)]
                 run_ids += open_backfill(
                     batch, actor=command_line_user(), runtime=runtime, reason=options["reason"]
                 ).run_ids
+                self.not_opened = len(pending)
                 if not unfinished and not batch and not pending:
                     return run_ids
                 time.sleep(POLL_SECONDS)
+
+    def _write_progress(self, ended: int, planned: int) -> None:
+        """Write a line if more have ended and the last line is some seconds old; a terminal has a bar instead."""
+        if ended > self.shown and time.monotonic() >= self.next_line_at:
+            self.stderr.write(f"{ended:,} of {pluralize(planned, 'run')} ended")
+            self.shown, self.next_line_at = ended, time.monotonic() + LINE_SECONDS
 
     def _write_runs(self, run_ids: Sequence[int], runtime: Runtime, options: Mapping[str, Any]) -> bool:
         runs = read_runs(run_ids)

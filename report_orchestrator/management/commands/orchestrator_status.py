@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from report_orchestrator.domain.runs import Status
-from report_orchestrator.management.base import OrchestratorCommand
+from report_orchestrator.management.base import OrchestratorCommand, pluralize
 from report_orchestrator.models.runs import STATUS_LABELS
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.monitoring.status import StatusSummary, read_status_summary
@@ -13,7 +13,10 @@ SPANS_SHOWN = 5
 
 
 class Command(OrchestratorCommand):
-    help = "Shows reports by state, runs by status, the next due reports, active workers and the longest wait."
+    help = (
+        "Says if all is well, and each problem with its remedy. Then shows reports by state, runs by status, the next due "
+        "reports, active workers, the longest wait and who paused reports."
+    )
     examples = """examples:
   manage.py orchestrator_status
   manage.py orchestrator_status --format json
@@ -29,6 +32,8 @@ exit status: 0 success, 1 failure, 2 wrong usage"""
         return False
 
     def _write_tables(self, summary: StatusSummary) -> None:
+        self.stdout.write(summary.verdict)
+        self.write_table(("problem", "what to do"), [(each.problem, each.remedy) for each in summary.problems])
         overdue = summary.most_overdue_seconds
         rows: list[tuple[str, object]] = [
             ("approach", summary.approach),
@@ -45,11 +50,11 @@ exit status: 0 success, 1 failure, 2 wrong usage"""
             ("last discovery", summary.last_discovery or "never: run python manage.py discover_reports"),
         ]
         self.write_table(("item", "value"), rows)
-        self.write_table(("paused", "since", "by", "reason"), _pauses(summary))
         spans = [(span.since, span.until, f"{span.count} times") for span in summary.evaluations[:SPANS_SHOWN]]
         self.write_table(("checked for due reports from", "to, without a gap", "checks"), spans)
         due_next = "due next if resumed" if summary.all_paused else "due next"
         self.write_table((due_next, "at"), [tuple(due.values()) for due in summary.next_due])
+        self.write_table(("paused", "since", "by", "reason"), _pauses(summary))
 
 
 def _describe_workers(summary: StatusSummary) -> str:
@@ -64,9 +69,13 @@ def _describe_processes(count: int | None) -> str:
 
 
 def _pauses(summary: StatusSummary) -> Iterator[tuple[object, ...]]:
+    """Yield the pause of all reports, then one row for all reports with the same person and reason."""
     for pause in summary.pauses:
-        yield pause.report or "all reports", pause.since, pause.by, pause.reason
-    more = summary.paused - sum(pause.report is not None for pause in summary.pauses)
+        if pause.report is None:
+            yield "all reports", pause.since, pause.by, pause.reason
+    for group in summary.paused_together:
+        yield group.report or pluralize(group.count, "report"), group.since, group.by, group.reason
+    more = summary.paused - sum(group.count for group in summary.paused_together)
     if more > 0:
         yield f"and {more} more", None, None, None
 

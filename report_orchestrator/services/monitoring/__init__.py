@@ -5,6 +5,7 @@ overdue          limits after which a process, a run, a lease or a report is ove
 unfinished_runs  runs that have not ended, grouped by status and step
 findings         health checks of the snapshot, for the health view and command
 doctor           checks of settings, databases, queue, Fireant and result store
+verdict          one line that says if all is well, and each problem with its remedy
 status           values of the status command
 dashboard        values that only the dashboard shows
 live_reads       whether runs changed, read once for all who watch
