@@ -6,6 +6,14 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.models.instants import InstantField
 from report_orchestrator.models.managers import PrimaryManager
 
+LONGEST_NAME = 100
+"""Characters of a user name in the audit, which also has the ID."""
+
+
+def actor_name(user_name: str, user_id: object) -> str:
+    """Return a user as the audit names them. The name alone could be another person's once this user is deleted."""
+    return f"{user_name[:LONGEST_NAME]} (user {user_id})"
+
 
 class InterventionKind(models.TextChoices):
     OPENED = "opened", _("created manually")

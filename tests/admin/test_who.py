@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +34,22 @@ def last_change() -> ReportChange:
     return ReportChange.objects.latest("pk")
 
 
+@contextmanager
+def tables_away(name: str) -> Iterator[None]:
+    """Rename a table for a while."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {name} RENAME TO away")
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER TABLE away RENAME TO {name}")
+
+
+def name_of_person() -> str:
+    user = User.objects.get()
+    return f"{user.username} (user {user.pk})"
+
+
 def edit_in_admin(client: Client, report: Report, cron: str) -> None:
     """Save the form of the project's own admin with another cron."""
     page = reverse("admin:api_report_change", args=[report.pk])
@@ -50,7 +68,7 @@ class TestWho:
         edit_in_admin(boss, report, "0 7 * * *")
 
         change = last_change()
-        assert (change.kind, change.after, change.actor) == ("retimed", {"cron": "0 7 * * *"}, "person 0")
+        assert (change.kind, change.after, change.actor) == ("retimed", {"cron": "0 7 * * *"}, name_of_person())
 
     def test_a_save_by_a_script_names_nobody(self, boss: Client) -> None:
         report = a_report()
@@ -68,7 +86,7 @@ class TestWho:
 
         boss.post(reverse("admin:api_report_delete", args=[report.pk]), {"post": "yes"})
 
-        assert (last_change().kind, last_change().actor) == (ChangeKind.REMOVED, "person 0")
+        assert (last_change().kind, last_change().actor) == (ChangeKind.REMOVED, name_of_person())
 
     def test_an_edit_by_sql_after_one_in_the_admin_names_nobody(self, boss: Client) -> None:
         report = a_report()
@@ -90,7 +108,7 @@ class TestWho:
         request: Any = RequestFactory().post("/")
         request.user = user
         acting_user_middleware(view)(request)
-        assert (last_change().after, last_change().actor) == ({"cron": "0 9 * * *"}, "ada")
+        assert (last_change().after, last_change().actor) == ({"cron": "0 9 * * *"}, f"ada (user {user.pk})")
 
         report.cron = "0 10 * * *"
         report.save()  # outside of the request
@@ -181,3 +199,13 @@ def test_lists_and_pages_say_who_and_that_nobody_is_known(viewer: Client) -> Non
     assert ("maria" in in_list, "not known" in in_list) == (True, True)
     assert "not known: changed by SQL" in words_of(viewer.get(address(ReportChange, "change", unknown.pk)))
     assert "maria" in words_of(viewer.get(address(ReportSchedule, "change", known.schedule_id)))
+
+
+@with_commits
+def test_a_log_that_cannot_be_read_fails_no_save(boss: Client, caplog: pytest.LogCaptureFixture) -> None:
+    report = a_report()
+    with tables_away("django_admin_log"):
+        report.cron = "0 7 * * *"
+        report.save()
+    assert (last_change().after, last_change().actor) == ({"cron": "0 7 * * *"}, "")
+    assert "The admin's log cannot be read" in caplog.text

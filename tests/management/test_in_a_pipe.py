@@ -85,7 +85,7 @@ class TestVerdict:
     def test_all_is_well_with_a_worker_and_no_problem(self, clock: FakeClock) -> None:
         Report.objects.exclude(name=WINDSTORM).delete()
         manage("discover_reports")
-        SharedState.objects.record(StateName.WORKER, now=clock.now)
+        SharedState.objects.record(StateName.TICK, now=clock.now)
         answer = manage("orchestrator_status", "--format", "json").json
         assert (answer["verdict"], answer["problems"]) == ("All is well. No runs were due today so far.", [])
 

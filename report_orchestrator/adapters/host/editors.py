@@ -12,6 +12,7 @@ from django.db.models import Model
 
 from report_orchestrator.adapters.host.changes.watches import savepoint
 from report_orchestrator.adapters.host.timestamps import host_stamp, later_than
+from report_orchestrator.models.operator_actions import actor_name
 
 NEAR = timedelta(seconds=30)
 """The admin logs an edit in the edit's own transaction, so an entry further away belongs to another edit."""
@@ -37,18 +38,22 @@ def editors_in_log(model: type[Model], edited_at: Mapping[str, datetime]) -> Map
     user_name = f"user__{get_user_model().USERNAME_FIELD}"
     try:
         with savepoint(alias):
-            found = list(entries.order_by("action_time", "pk").values_list("object_id", "action_time", user_name))
+            found = list(
+                entries.order_by("action_time", "pk").values_list("object_id", "action_time", user_name, "user_id")
+            )
     except DatabaseError:
         _logger.exception("The admin's log cannot be read, so it is not recorded who changed reports.")
         return {}
     return dict(_near(found, edited_at))
 
 
-def _near(found: Iterable[tuple[str, datetime, str]], edited_at: Mapping[str, datetime]) -> Iterable[tuple[str, str]]:
-    for key, logged_at, user in found:
+def _near(
+    found: Iterable[tuple[str, datetime, str, object]], edited_at: Mapping[str, datetime]
+) -> Iterable[tuple[str, str]]:
+    for key, logged_at, name, user_id in found:
         at = host_stamp(logged_at)
         if at is not None and abs(at - edited_at[key]) <= NEAR:
-            yield key, str(user)
+            yield key, actor_name(name, user_id)
 
 
 def _names_of(model: type[Model]) -> list[str]:

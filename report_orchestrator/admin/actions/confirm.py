@@ -22,11 +22,11 @@ from report_orchestrator.admin.actions.rows import RowAction, parse_keys, parse_
 from report_orchestrator.admin.actions.whole import WholeAction
 from report_orchestrator.admin.ui.links import Viewer
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
+from report_orchestrator.models.operator_actions import actor_name
 from report_orchestrator.wiring import get_runtime
 
 M = TypeVar("M", bound=Model)
 
-LONGEST_NAME = 100  # characters of a user name in the audit, which also has the ID
 AT_MOST = 5000
 """Rows of one confirmation."""
 
@@ -183,8 +183,7 @@ class ConfirmingAdmin(ReadOnlyAdmin[M]):
             return self.confirm_page(request, action, keys, form, back)
         confirmed = ConfirmedRequest(
             user_id=request.user.pk,
-            # The name alone could be another person's once this user is deleted.
-            actor=f"{request.user.get_username()[:LONGEST_NAME]} (user {request.user.pk})",
+            actor=actor_name(request.user.get_username(), request.user.pk),
             answers=form.cleaned_data,
             version=version,
             seen=seen,

@@ -6,6 +6,8 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest
 
+from report_orchestrator.models.operator_actions import actor_name
+
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
 
 
@@ -20,9 +22,9 @@ def acting_for(request: HttpRequest) -> Iterator[None]:
 
 
 def acting_user() -> str:
-    """Return the user's name; an empty text outside of a request, and for visitors who are not logged in.
+    """Return the user as the audit names them; an empty text outside of a request, and for visitors who are not logged in.
 
     The user is read at the change: a view may log in by itself, such as by a token.
     """
     user = getattr(_request.get(), "user", None)
-    return str(user.get_username()) if user is not None and user.is_authenticated else ""
+    return actor_name(user.get_username(), user.pk) if user is not None and user.is_authenticated else ""
