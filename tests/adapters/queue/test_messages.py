@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 
 import pytest
 from django.core.cache import caches
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models.signals import post_delete
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Task
+from picklefield.fields import dbsafe_encode
 from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator.adapters.queue.django_q import WORK, DjangoQ
@@ -100,3 +102,23 @@ class TestMessages:
         assert not planted.exists()
         caches["default"].get(Conf.Q_STAT)
         assert planted.exists()
+
+
+@pytest.mark.django_db
+def test_old_failures_are_deleted_without_reading_their_pickles(tmp_path: Path) -> None:
+    planted, now, deleted = tmp_path / "planted", datetime.now(UTC), list[object]()
+
+    def listen(instance: object, **_kwargs: object) -> None:
+        deleted.append(instance)
+
+    Task.objects.create(id="1", name="1", func=WORK, args=(), started=now, stopped=now, success=False, result=None)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE django_q_task SET args = %s", [dbsafe_encode(MakesFolder(planted), copy=False)])
+    post_delete.connect(listen, sender=Task)
+    try:
+        assert queue.prune_failures(before=now + timedelta(days=1), most=9) == 1
+    finally:
+        post_delete.disconnect(listen, sender=Task)
+    assert len(deleted) == 1
+    assert not Task.objects.exists()
+    assert not planted.exists()
