@@ -1,6 +1,7 @@
 """Escape control characters, so that foreign text is safe on a terminal and stays on one line."""
 
 import json
+import re
 import unicodedata
 from itertools import islice, takewhile
 
@@ -10,14 +11,20 @@ _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol that Unicode draws as nothing."""
 
+_PLAIN_LETTER = re.compile("[!-~]")
+
 
 def is_visible(text: str) -> bool:
     """Return True if at least one character of the text can be seen."""
-    return any(unicodedata.category(letter)[0] not in "CZM" and letter not in _BLANK for letter in text)
+    return bool(_PLAIN_LETTER.search(text)) or any(
+        unicodedata.category(letter)[0] not in "CZM" and letter not in _BLANK for letter in text
+    )
 
 
 def storable(text: str) -> str:
     """Replace zero bytes and lone surrogates, which no database or log takes."""
+    if text.isprintable():  # most texts; the rest costs a discovery time
+        return text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 

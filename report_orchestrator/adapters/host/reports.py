@@ -34,6 +34,8 @@ from report_orchestrator.exceptions import ReportNotFoundError
 
 CHUNK = 1000
 
+_NO_EVENTS = EventSummary()
+
 
 class HostReports:
     """A `ReportSource` over the models named by the settings."""
@@ -129,9 +131,9 @@ class HostReports:
     def _stream(self, reports: QuerySet[Any]) -> Iterator[ReportSummary]:
         rows = reports.values_list("pk", *self._columns.values()).iterator(chunk_size=CHUNK)
         events: dict[object, EventSummary] = {}
-        owner = self._events.owner
+        owner, names = self._events.owner, ("pk", *self._columns)
         while chunk := list(islice(rows, CHUNK)):
-            named = [dict(zip(("pk", *self._columns), row, strict=True)) for row in chunk]
+            named = [dict(zip(names, row, strict=True)) for row in chunk]
             if owner == "pk":
                 events.clear()  # later reports have others
             wanted = {row[owner] for row in named} - events.keys() - {None}
@@ -140,7 +142,7 @@ class HostReports:
             yield from (self._summary(row, row[owner], events) for row in named)
 
     def _summary(self, row: Mapping[str, Any], owner: object, events: Mapping[object, EventSummary]) -> ReportSummary:
-        of_owner = events.get(owner, EventSummary())
+        of_owner = events.get(owner, _NO_EVENTS)
         return ReportSummary(
             key=str(row["pk"]),
             name=self._text(row, "name"),

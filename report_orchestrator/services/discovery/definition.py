@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.printable import storable
@@ -16,8 +17,6 @@ from report_orchestrator.services.timetable.cron_zone import named_zone, next_ru
 
 LONGEST_CRON = 200
 
-DEFINED = ("name", "cron", "timezone", "priority", "state", "problem_code", "problem")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -29,8 +28,9 @@ class Change:
     after: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(NamedTuple):
+    """The columns of a row that the host's report determines."""
+
     name: str
     cron: str
     timezone: str
@@ -38,10 +38,6 @@ class Definition:
     state: ScheduleState
     problem_code: str = ""
     problem: str = ""
-
-    @property
-    def values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in DEFINED)
 
 
 def define(summary: ReportSummary) -> Definition:
@@ -144,8 +140,8 @@ def is_retimed(row: ReportSchedule, definition: Definition) -> bool:
 def apply_definition(row: ReportSchedule, definition: Definition, now: datetime) -> datetime:
     """Copy a definition to its row; return the instant from which it is effective. No earlier time fires."""
     retimed = is_retimed(row, definition)
-    for name in DEFINED:
-        setattr(row, name, getattr(definition, name))
+    for name, value in definition._asdict().items():
+        setattr(row, name, value)
     row.changed_at = now
     if not retimed:
         return now

@@ -15,7 +15,6 @@ from report_orchestrator.models.shared_state import CLOCK_SLACK
 from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.definition import (
-    DEFINED,
     Change,
     Definition,
     apply_definition,
@@ -36,7 +35,7 @@ from report_orchestrator.services.timetable.queue_sync import request_sync
 CHUNK = 1000
 LONGEST_KEY = 200
 
-_COMPARED = (*DEFINED, "overlap", "host_updated_at")
+_COMPARED = (*Definition._fields, "overlap", "host_updated_at")
 _OF_PERSONS = ("paused_at", "paused_by", "pause_reason", "live_from", "live_until")
 _COLUMNS = (*_COMPARED, *_OF_PERSONS, "next_run_at", "decided_until", "discovered_at", "changed_at")
 
@@ -152,13 +151,13 @@ def long_key_problem(key: str) -> str:
 def _find_differing(chunk: Sequence[ReportSummary], scan: Scan) -> list[tuple[ReportSummary, Definition]]:
     """Count all reports, and return those that differ from our rows."""
     keys = [summary.key for summary in chunk]
-    rows = schedules_of(scan.runtime).filter(report_key__in=keys).values_list("report_key", *_COMPARED)
-    known = {key: tuple(values) for key, *values in rows}
+    rows = schedules_of(scan.runtime).filter(report_key__in=keys).order_by().values_list("report_key", *_COMPARED)
+    known = {row[0]: row[1:] for row in rows}
     differing = []
     for summary in chunk:
         definition = define(summary)
         scan.result.count(summary, definition)
-        if known.get(summary.key) != (*definition.values, summary.overlap, summary.updated_at):
+        if known.get(summary.key) != (*definition, summary.overlap, summary.updated_at):
             differing.append((summary, definition))
     return differing
 
