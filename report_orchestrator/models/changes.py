@@ -30,6 +30,7 @@ class ChangeSource(models.TextChoices):
     CHANGE_STAMP = "change_stamp", _("change stamp")
     PERSON = "person", _("user")
     SETTINGS = "settings", _("settings")
+    TICK = "tick", _("tick")
 
 
 class ReportChange(models.Model):

@@ -10,7 +10,8 @@ from report_orchestrator.conf import Settings
 from report_orchestrator.domain.error_codes import ErrorCode
 from report_orchestrator.domain.runs import Trigger
 from report_orchestrator.exceptions import InvalidReportError
-from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState, SharedState, StateName
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState, SharedState, StateName
+from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.models.schedules import ScheduleQuerySet
 from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
@@ -20,6 +21,7 @@ from report_orchestrator.services.scheduling.create_runs import BATCH, Created, 
 from report_orchestrator.services.scheduling.pausing import all_are_paused, pauses_since
 from report_orchestrator.services.timetable.due_times import Decision, DueTimes
 from report_orchestrator.services.timetable.effective_settings import Switch
+from report_orchestrator.services.timetable.queue_sync import request_sync
 
 ROWS_AT_ONCE = 5000
 NOTIFIED_AT_ONCE = 8
@@ -160,6 +162,14 @@ def quarantine(schedule: ReportSchedule, error: InvalidReportError, now: datetim
     schedule.next_run_at = None
     schedule.changed_at = now
     schedule.save(update_fields=["state", "problem_code", "problem", "next_run_at", "changed_at"])
+    ReportChange.objects.create(
+        schedule=schedule,
+        kind=ChangeKind.QUARANTINED,
+        after={"problem_code": error.code, "problem": error.message},
+        source=ChangeSource.TICK,
+        noticed_at=now,
+    )
+    request_sync([schedule.pk])
     emit_schedule_event("report_quarantined", report=str(schedule), code=error.code, problem=error.message)
 
 

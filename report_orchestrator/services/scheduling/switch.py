@@ -1,6 +1,7 @@
 """Switch reports between live and shadow: which of their scheduled times this app serves, and which another system."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,8 +19,9 @@ from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_run_event, emit_schedule_event
 from report_orchestrator.services.scheduling.backfill import find_schedules
 from report_orchestrator.services.scheduling.create_runs import refuse_if_far_away
-from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
+from report_orchestrator.services.scheduling.open_due_runs import decide_before_edit, open_due_runs
 from report_orchestrator.services.scheduling.scheduling_start import has_started
+from report_orchestrator.services.timetable.cron_zone import next_run_at_or_due
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,9 +50,10 @@ def switch_to_live(
         for row in _locked(keys, runtime):
             if not _is_live_after(row, switched.at, runtime):
                 _refuse_planned_end(row, switched.at, runtime)
+                switched.run_ids += _decide_until_planned_end(row, switched.at, runtime)
                 _make_live(row, switched.at, runtime)
                 switched.reports.append(row)
-        switched.run_ids = _release_shadow_runs(switched, runtime)
+        switched.run_ids += _release_shadow_runs(switched, runtime)
         _save(switched, "live", actor, reason, runtime)
         runtime.queue.notify(switched.run_ids)
     return switched
@@ -77,6 +80,21 @@ def switch_to_shadow(
                 switched.reports.append(row)
         _save(switched, "shadow", actor, reason, runtime)
     return switched
+
+
+def _decide_until_planned_end(row: ReportSchedule, at: datetime, runtime: Runtime) -> list[int]:
+    """Decide the times until now of a report that was paused before its planned end. Return the keys of its new runs.
+
+    Its row keeps only one span in which it is live: after the switch, these times would belong to the other system.
+    """
+    if row.live_until is None or not row.decided_until < row.live_until < at or not has_started():
+        return []
+    now = runtime.clock()
+    created = decide_before_edit([copy(row)], now=now, settings=runtime.settings)
+    row.decided_until = now
+    if row.next_run_at is not None:
+        row.next_run_at = next_run_at_or_due(row)
+    return created.run_ids
 
 
 def _make_live(row: ReportSchedule, at: datetime, runtime: Runtime) -> None:
@@ -159,7 +177,7 @@ def _release_shadow_runs(switched: Switched, runtime: Runtime) -> list[int]:
 
 def _save(switched: Switched, mode: str, actor: str, reason: str, runtime: Runtime) -> None:
     before = ReportSchedule.objects.in_bulk([row.pk for row in switched.reports])
-    upsert(*switched.reports, update=["live_from", "live_until"], batch_size=500)
+    upsert(*switched.reports, update=["live_from", "live_until", "decided_until", "next_run_at"], batch_size=500)
     ReportChange.objects.bulk_create(
         ReportChange(
             schedule=row,

@@ -92,10 +92,13 @@ def _begin(runtime: Runtime) -> tuple[Settings, str]:
 def _end(settings: Settings, token: str) -> None:
     """Mark the table as no longer stale, unless another sync or edit did so meanwhile.
 
-    If that sync was for other settings, this one may have overwritten its rows: the table is stale again.
+    If that sync was for other settings, this one may have overwritten its rows: the table is stale again. If the schedules
+    were removed, the next tick syncs it.
     """
     with transaction.atomic(using=database_alias()):
-        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        state = SharedState.objects.select_for_update().filter(name=StateName.SCHEDULES).first()
+        if state is None:
+            return
         if state.detail.get("in_force") != schedule_settings(settings):
             _write(state, {**state.detail, "stale": uuid4().hex})
         elif state.detail.get("stale") == token:
@@ -178,8 +181,8 @@ def _restore(*, runtime: Runtime) -> ScheduleSync | None:
         wanted = count_pipeline_schedules(settings, runtime.clock(), report_model=runtime.reports.label)
         return None if runtime.queue.count_schedules() == wanted else sync_schedules(runtime=runtime)
     with recording_failure(UpkeepTask.QUEUE_SCHEDULES, clock=runtime.clock), transaction.atomic(using=database_alias()):
-        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
-        if state.detail.get("stale"):  # a sync has begun meanwhile
+        state = SharedState.objects.select_for_update().filter(name=StateName.SCHEDULES).first()
+        if state is None or state.detail.get("stale"):  # removed, or a sync has begun meanwhile
             return None
         settings = runtime.read_settings()
         wanted_rows = wanted_schedules(settings, runtime.clock(), report_model=runtime.reports.label)
@@ -191,7 +194,9 @@ def _restore(*, runtime: Runtime) -> ScheduleSync | None:
 def _sync_changed(*, runtime: Runtime) -> ScheduleSync | None:
     # One transaction with the record of the changed reports, so that a failure leaves them recorded.
     with recording_failure(UpkeepTask.QUEUE_SCHEDULES, clock=runtime.clock), transaction.atomic(using=database_alias()):
-        state = SharedState.objects.select_for_update().get(name=StateName.SCHEDULES)
+        state = SharedState.objects.select_for_update().filter(name=StateName.SCHEDULES).first()
+        if state is None:  # removed meanwhile
+            return None
         settings = runtime.read_settings()
         keys = state.detail.get("reports", [])
         _write(state, {**state.detail, "reports": []})

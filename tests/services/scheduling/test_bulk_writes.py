@@ -75,3 +75,16 @@ def test_no_statement_names_each_row_for_each_field(fakes: FakePorts, write: Cal
     with CaptureQueriesContext(connection) as statements:
         write(fakes)
     assert [statement["sql"][:100] for statement in statements if "CASE WHEN" in statement["sql"]] == []
+
+
+def test_a_leap_is_undone_only_after_all_its_reports_are_locked_in_the_order_of_their_keys(fakes: FakePorts) -> None:
+    """An UPDATE locks its rows in any order, and two of them may deadlock."""
+    for key in KEYS:
+        fakes.reports.add(geo_report(key), cron=f"{key} 0 * * *")
+    discover(runtime=fakes.runtime(get_settings()))
+    with CaptureQueriesContext(connection) as statements:
+        _undo_a_leap(fakes)
+    table = ReportSchedule._meta.db_table
+    ahead = [sql for statement in statements if f'"{table}"."decided_until" >' in (sql := statement["sql"])]
+    assert ahead[0].startswith("SELECT")
+    assert ahead[0].endswith("ORDER BY 1 ASC")  # the only column is the key

@@ -16,7 +16,8 @@ from report_orchestrator import signals
 from report_orchestrator.conf import Settings, get_settings
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.exceptions import InvalidReportError, NotPossibleError, ReportNotFoundError
-from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.models.changes import ChangeKind, ChangeSource
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.create_runs import Created, open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
@@ -191,6 +192,9 @@ def test_a_broken_row_sets_only_its_own_report_aside(fakes: FakePorts) -> None:
     assert tick(fakes).runs == 1
     broken.refresh_from_db()
     assert (broken.state, broken.problem_code) == (ScheduleState.QUARANTINED, "invalid_cron")
+    change = ReportChange.objects.get(kind=ChangeKind.QUARANTINED)
+    assert (change.schedule, change.source) == (broken, ChangeSource.TICK)
+    assert change.after == {"problem_code": "invalid_cron", "problem": broken.problem}
     assert ReportRun.objects.get().report_key == "2"
 
 

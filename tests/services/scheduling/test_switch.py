@@ -17,7 +17,7 @@ from report_orchestrator.services.running.worker import run_due
 from report_orchestrator.services.scheduling.backfill import Days, open_backfill, plan_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
-from report_orchestrator.services.scheduling.pausing import pause_all, resume_all
+from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
 from report_orchestrator.services.scheduling.scheduling_start import start_scheduling
 from report_orchestrator.services.scheduling.switch import switch_to_live, switch_to_shadow
 from report_orchestrator.testing import START, FakePorts, geo_report
@@ -177,6 +177,30 @@ class TestSwitch:
         assert sorted(times) == [START + HOUR] * 2 + [START + 2 * HOUR] * 2
         fakes.clock.advance(hours=6)
         assert ReportSchedule.objects.live(fakes.clock.now, unless_switched=not settings.shadow).count() == 2
+
+    @pytest.mark.parametrize("keys", [("1",), ()])
+    def test_times_of_a_pause_before_a_past_planned_end_are_recorded_when_the_report_is_live_again(
+        self, fakes: FakePorts, keys: tuple[str, ...]
+    ) -> None:
+        runtime = fakes.runtime(replace(LIVE, missed_runs="all"))
+        switch(fakes, "shadow", "1", at=START + 2 * HOUR, settings=LIVE)
+        if keys:
+            pause(keys, actor="ann", reason="", runtime=runtime)
+        else:
+            pause_all(actor="ann", reason="", runtime=runtime)
+        fakes.clock.advance(hours=4, minutes=10)
+        assert switch(fakes, "live", "1", settings=LIVE) == ["1"]
+        if keys:
+            resume(keys, actor="ann", runtime=runtime)
+        else:
+            resume_all(actor="ann", runtime=runtime)
+        open_due_runs(runtime=runtime)
+        own = ReportRun.objects.filter(report_key="1").order_by("scheduled_for")
+        assert (
+            list(own.values_list("trigger", "error_code")) == [("scheduled", "missed")] * 2 + [("shadow", "missed")] * 2
+        )
+        work(fakes, LIVE)
+        assert own.filter(status=Status.SUCCEEDED).count() + own.unfinished().count() == 1
 
     def test_the_way_back_leaves_the_later_times_to_the_other_system(self, fakes: FakePorts) -> None:
         work(fakes, LIVE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -208,6 +208,33 @@ def test_an_edit_that_comes_during_a_sync_is_not_lost(two_reports: FakePorts, mo
         sync_schedules(runtime=make_runtime(two_reports.ports, PIPELINE))
     assert sync_if_stale(runtime=make_runtime(two_reports.ports, PIPELINE)) is not None
     assert two_reports.queue.lines[row_name("1")].cron == "5 * * * *"
+
+
+@pytest.mark.parametrize("attempt", [sync_if_stale, sync_schedules])
+def test_schedules_that_are_removed_during_a_sync_come_back_with_a_later_one(
+    two_reports: FakePorts, monkeypatch: pytest.MonkeyPatch, attempt: Callable[..., object]
+) -> None:
+    runtime = make_runtime(two_reports.ports, PIPELINE)
+    sync_schedules(runtime=runtime)
+    request_sync([ReportSchedule.objects.get(report_key="1").pk])
+    with monkeypatch.context() as meanwhile:
+        for name in ("recording_failure", "wanted_schedules"):  # after the state was read, and before it is written
+            meanwhile.setattr(queue_sync, name, removing(getattr(queue_sync, name), name, attempt))
+        attempt(runtime=runtime)
+    sync_if_stale(runtime=runtime)
+    assert row_name("1") in two_reports.queue.lines
+
+
+def removing(function: Callable[..., Any], name: str, attempt: object) -> Callable[..., Any]:
+    """Return the function with a removal of all schedules before it, in the place where the attempt holds no lock."""
+    place = "recording_failure" if attempt is sync_if_stale else "wanted_schedules"
+
+    def removed(*args: Any, **options: Any) -> Any:
+        if name == place:
+            SharedState.objects.filter(name=StateName.SCHEDULES).delete()
+        return function(*args, **options)
+
+    return removed
 
 
 @pytest.mark.parametrize("change", ["a sync in progress", "an edit"])
