@@ -36,7 +36,6 @@ def test_a_burst_sends_few_messages_and_leaves_out_no_report(fakes: FakePorts, m
     discover(runtime=runtime)
     sync_schedules(runtime=runtime)
     fakes.clock.now += timedelta(minutes=10)
-    Schedule.objects.exclude(func=f"{TASKS}run_report").delete()
     host = Schedule.objects.create(name="host", func="math.floor", args="1.5", next_run=fakes.clock.now)
 
     scheduler(broker=SchedulerBroker(get_broker()))
