@@ -281,18 +281,23 @@ def _cluster(runtime: Runtime) -> Iterator[CheckResult]:
         yield CheckResult(name, Level.WARN, "none active", hint)
 
 
+def _answer(result: ProbeResult, *, has_key: bool) -> str:
+    if result.doubt:
+        return f"{result.detail}{'' if has_key else '; no key was sent'}; {result.doubt}"
+    return f"reached; {'the key is accepted' if has_key else 'no key was sent'} ({result.detail})"
+
+
 def _fireant(settings: Settings, probe: Probe) -> Iterator[CheckResult]:
     result = probe()
     has_key = bool(settings.fireant_api_key)
     lacks_key = not has_key and urlsplit(settings.fireant_api_url).hostname not in LOOPBACK_HOSTS
-    key = "; no key was sent" if not has_key else "" if result.doubt else ", key accepted"
     hints = ["Set FIREANT_API_KEY."] if lacks_key else []
     if result.doubt:
         hints.append("Check FIREANT_API_URL and its path; the key was not verified.")
     yield CheckResult(
         name="Fireant",
         level=Level.WARN if hints else Level.OK,
-        detail=result.detail + key + (f"; {result.doubt}" if result.doubt else ""),
+        detail=_answer(result, has_key=has_key),
         hint=" ".join(hints),
     )
     if result.ahead is not None:

@@ -79,7 +79,7 @@ def test_a_wrong_base_path_whose_router_answers_before_it_looks_at_a_key_is_wort
     with raw_server(talk) as server:
         change(settings, FIREANT_API_URL=f"{server.url}/api/v0")
         finding = examined()["Fireant"]
-    assert (finding["level"], "key accepted" in finding["detail"]) == ("warn", False)
+    assert (finding["level"], "key is accepted" in finding["detail"]) == ("warn", False)
     assert "FIREANT_API_URL" in finding["hint"]
     assert len(requested) == 2
 
