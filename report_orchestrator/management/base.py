@@ -12,8 +12,8 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from typing import Any, NoReturn
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import InternalError, OperationalError, ProgrammingError
@@ -49,9 +49,10 @@ class PrintableOutput(OutputWrapper):
 
 
 class OrchestratorCommand(BaseCommand):
-    """A command with `--format text|json`. Subclasses implement `run`, and may set `examples`."""
+    """A command with `--format text|json`. Subclasses implement `run`, and may set `examples` and further `formats`."""
 
     examples = ""
+    formats: ClassVar[Sequence[str]] = ("text", "json")
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, epilog=self.examples, **kwargs)
@@ -61,9 +62,9 @@ class OrchestratorCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--format",
-            choices=("text", "json"),
+            choices=self.formats,
             default="text",
-            help="text for people (default), json for programs; only the result goes to standard output",
+            help="text for people (default), the others for programs; only the result goes to standard output",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -240,6 +241,30 @@ def parse_days(text: str) -> float:
     if not 0 < days <= 366:
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of days between 0 and 366")
     return days
+
+
+_SPAN = re.compile(r"([0-9]{1,4}+)([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_since(text: str) -> datetime | timedelta:
+    """Parse a span until now, such as `7d`, a date or a date and time."""
+    if span := _SPAN.fullmatch(text):
+        return timedelta(**{_UNITS[span[2]]: int(span[1])})
+    with contextlib.suppress(ValueError):
+        day = date.fromisoformat(text)
+        return datetime.combine(day, time(), timezone.get_default_timezone())
+    try:
+        return parse_instant(text)
+    except argparse.ArgumentTypeError:
+        message = f"{quoted(text)} is neither a span such as 30m, 12h, 7d or 2w nor a date such as 2026-07-01"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def parse_count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:10]) <= 10**9:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number from 1 on")
+    return int(text)
 
 
 def parse_reason(text: str) -> str:

@@ -2,6 +2,7 @@
 
 runs              runs, their payloads and their steps, with guarded writes
 schedules         the reports that discovery knows, and when each is due
+earlier_jobs      the Fireant jobs of earlier submissions
 changes           the differences that discovery and people made to them
 operator_actions  the actions of people on runs
 shared_state      named rows that all processes share
@@ -14,12 +15,14 @@ upsert            insert or update a row in one statement
 """
 
 from report_orchestrator.models.changes import ReportChange
+from report_orchestrator.models.earlier_jobs import EarlierJob
 from report_orchestrator.models.operator_actions import Intervention, InterventionKind
 from report_orchestrator.models.runs import ReportRun, RunPayload, RunStep
 from report_orchestrator.models.schedules import ReportSchedule, ScheduleState
 from report_orchestrator.models.shared_state import SharedState, StateName
 
 __all__ = [
+    "EarlierJob",
     "Intervention",
     "InterventionKind",
     "ReportChange",

@@ -1,5 +1,6 @@
 """The work of the product, by subject. Each imports only packages further down.
 
+lists             filters, search and columns of lists, for admin, commands and files
 reports           filters of the report list, and the values of one report's page
 operator_actions  retry and cancel by a person
 discovery         keeps our rows of the host's reports up to date

@@ -9,7 +9,7 @@ from django.db import OperationalError, transaction
 from report_orchestrator.domain.error_codes import ErrorCode, RefusalCode
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON, Status, Step, StepResult, resume_step
 from report_orchestrator.exceptions import LeaseLostError, NotPossibleError
-from report_orchestrator.models import InterventionKind, ReportRun, RunStep, ScheduleState
+from report_orchestrator.models import EarlierJob, InterventionKind, ReportRun, RunStep, ScheduleState
 from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.events import database_alias, emit_run_event
 from report_orchestrator.services.evidence.audit import record_interventions
@@ -59,6 +59,8 @@ def _requeue(run: ReportRun, runtime: Runtime) -> None:
     resubmit = step is Step.REPORT_DATA and run.step != step
     was_on_hold = run.error_code == ErrorCode.SUBMISSION_UNKNOWN
     now = runtime.clock()
+    if resubmit and run.fireant_job_id:
+        EarlierJob.objects.create(run=run, submission=run.submission, fireant_job_id=run.fireant_job_id)
     try:
         run.write(
             status=Status.QUEUED.value,

@@ -93,7 +93,7 @@ class TestRuns:
         page_text = words_of(viewer.get(address(ReportRun, "change", run.pk)))
 
         assert "report_results/42/r.json" in page_text
-        assert "5.0 GB (5,368,709,121 bytes)" in page_text
+        assert "5.0 GiB (5,368,709,121 bytes)" in page_text
         assert "ab" * 32 in page_text
 
     def test_a_small_size_is_told_once(self, viewer: Client) -> None:
@@ -221,7 +221,7 @@ class TestResults:
         assert [newer, older] == listed(viewer, ReportRun, result="stored")
         page = words_of(viewer.get(address(ReportRun, "changelist"), {"result": "stored"}))
 
-        for text in ("lake/1/a.json", "lake/1/b.json", "(1,024 bytes)", "(2,048 bytes)", "12,345", "July 1, 2026"):
+        for text in ("lake/1/a.json", "lake/1/b.json", "(1,024 bytes)", "(2,048 bytes)", "12,345", "2026-07-01"):
             assert text in page
         assert "lake/1/c.json" not in page
 

@@ -129,8 +129,10 @@ def permissions(*actions: str) -> list[Permission]:
 
 
 def listed(viewer: Client, model: type[Model], **query: str) -> list[Any]:
-    """Return the rows of a list page in their order."""
+    """Return the rows of a list page in their order, or the only match of a search, which opens itself."""
     response = viewer.get(address(model, "changelist"), query)
+    if response.status_code == HTTPStatus.FOUND:
+        return [model._default_manager.get(pk=response.headers["Location"].split("/")[-3])]
     assert response.status_code == HTTPStatus.OK
     assert response.context is not None
     return list(response.context["cl"].result_list)

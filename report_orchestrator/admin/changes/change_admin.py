@@ -8,17 +8,21 @@ from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.changes.change_diff import in_a_table, in_one_line, who, who_in_full
 from report_orchestrator.admin.changes.removals import RemovalsAdmin
+from report_orchestrator.admin.ui.exports import ExportingAdmin
 from report_orchestrator.admin.ui.filters import NoticedFilter, ReportFilter
 from report_orchestrator.admin.ui.format import instant, name_of
 from report_orchestrator.admin.ui.readonly import text_field
-from report_orchestrator.admin.ui.search import changes_matching, search_rows
+from report_orchestrator.admin.ui.search import search_rows
 from report_orchestrator.models import ReportChange, ReportSchedule
+from report_orchestrator.services.lists import columns
+from report_orchestrator.services.lists.search import changes_matching
 
 
 @admin.register(ReportChange)
-class ReportChangeAdmin(RemovalsAdmin):
+class ReportChangeAdmin(ExportingAdmin[ReportChange], RemovalsAdmin):
     """All detected changes, newest first."""
 
+    table = columns.CHANGES
     list_display = ("noticed", "report", "kind", "difference", "person", "noticed_by")
     list_filter = (ReportFilter, NoticedFilter, "kind", "source")
     list_select_related = ("schedule",)

@@ -1,8 +1,6 @@
 """The reports: a list of their state, schedule and runs, and a page for each report."""
 
 from django.contrib import admin
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from report_orchestrator.admin.reports.history import ReportHistory
@@ -11,21 +9,26 @@ from report_orchestrator.admin.reports.report_buttons import ScheduleActions
 from report_orchestrator.admin.reports.report_list import ReportList, zone_in_words
 from report_orchestrator.admin.reports.report_page import ReportPage
 from report_orchestrator.admin.ui.due_filters import ReportDueFilter
+from report_orchestrator.admin.ui.exports import ExportingAdmin
 from report_orchestrator.admin.ui.filters import ConditionFilter, ProblemFilter
 from report_orchestrator.admin.ui.format import NOTHING, long_text, name_of
 from report_orchestrator.admin.ui.phrases import cron_in_words
 from report_orchestrator.admin.ui.readonly import code_field, instant_field, text_field
 from report_orchestrator.domain.printable import is_visible
-from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
+from report_orchestrator.models import ReportSchedule
+from report_orchestrator.services.lists import columns
 
 DEFINITION = ("named", "key", "report_model", "cron_code", "cron_words", "zone", "priority", "updated")
-STATUS = ("signed_state", "whole_problem", "next_run", "decided", "discovered", "changed", "more")
+STATUS = ("signed_state", "whole_problem", "next_run", "decided", "discovered", "changed")
 
 
 @admin.register(ReportSchedule)
-class ReportScheduleAdmin(ReportHistory, PauseOfAll, ScheduleActions, ReportPage, ReportList):
+class ReportScheduleAdmin(
+    ExportingAdmin[ReportSchedule], ReportHistory, PauseOfAll, ScheduleActions, ReportPage, ReportList
+):
     """Every report ever discovered, including removed ones."""
 
+    table = columns.REPORTS
     list_display = ("signed_state", "report_name", "when", "spark", "last_time", "next_time", "typical")
     list_display_links = None
     list_filter = (ConditionFilter, "state", ProblemFilter, ReportDueFilter)
@@ -50,11 +53,3 @@ class ReportScheduleAdmin(ReportHistory, PauseOfAll, ScheduleActions, ReportPage
     changed = instant_field("changed_at", _("last change"))
     # Each scheduled time until then has a run or a recorded skip.
     decided = instant_field("decided_until", _("schedule processed until"))
-
-    @admin.display(description=_("links"))
-    def more(self, schedule: ReportSchedule) -> SafeString:
-        links = (
-            self.link_to_list(ReportRun, _("all runs"), report=schedule.pk),
-            self.link_to_list(ReportChange, _("all changes"), report=schedule.pk),
-        )
-        return format_html_join(", ", "{}", ((link,) for link in links))

@@ -14,8 +14,8 @@ from report_orchestrator.admin.actions.confirm import Button, ConfirmingAdmin, h
 from report_orchestrator.admin.actions.report_actions import REPORT_ACTIONS
 from report_orchestrator.admin.actions.rows import parse_keys
 from report_orchestrator.admin.reports.cron_check import CHECKED_AT_MOST, check_cron
-from report_orchestrator.admin.ui.links import host_report_address
-from report_orchestrator.models import ReportSchedule, ScheduleState
+from report_orchestrator.admin.ui.links import Viewer, host_report_address
+from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.wiring import get_ports
 
 
@@ -73,7 +73,15 @@ class ScheduleActions(ConfirmingAdmin[ReportSchedule]):
         made, host = self.buttons(request, schedule), host_report_address(self.admin_site, schedule, request)
         is_at_fault = schedule.state in {ScheduleState.QUARANTINED, ScheduleState.DISABLED}
         button = host_buttons(host, is_at_fault=is_at_fault)
-        return [*button, *made] if is_at_fault else [*made, *button]
+        acts = [*button, *made] if is_at_fault else [*made, *button]
+        return [*acts, *self._list_buttons(request, schedule)]
+
+    def _list_buttons(self, request: HttpRequest, schedule: ReportSchedule) -> list[Button]:
+        """Lead to the report's runs and changes, as far as the reader may view them."""
+        viewer = Viewer(user=request.user, site_name=self.admin_site.name)
+        lists = ((gettext("All runs"), ReportRun), (gettext("All changes"), ReportChange))
+        addresses = ((label, viewer.list_address(model, report=schedule.pk)) for label, model in lists)
+        return [Button(label=label, address=address) for label, address in addresses if address]
 
     def _checked(self, request: HttpRequest, keys: list[int]) -> HttpResponse:
         chosen = self.get_queryset(request).filter(pk__in=keys[:CHECKED_AT_MOST]).order_by("name", "pk")

@@ -32,8 +32,8 @@ from report_orchestrator.admin.ui.outcomes import LOOKS, STATUS_NAMES, describe_
 from report_orchestrator.admin.ui.phrases import away, cron_in_words, date_and_clock, error_title, isolated
 from report_orchestrator.admin.ui.readonly import ReadOnlyAdmin
 from report_orchestrator.admin.ui.request_settings import settings_for
-from report_orchestrator.admin.ui.search import ungrouped
 from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.services.lists.search import reports_matching
 from report_orchestrator.services.monitoring.overdue import late_before
 from report_orchestrator.services.reports.conditions import evaluated_once
 from report_orchestrator.services.reports.run_history import PastRun, recent_runs_by_schedule, typical_duration
@@ -96,11 +96,8 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
         self, request: HttpRequest, queryset: QuerySet[ReportSchedule], search_term: str
     ) -> tuple[QuerySet[ReportSchedule], bool]:
         """Run the search, which scans all names, once. Each report matches once, so no DISTINCT is needed."""
-        matches, _may_have_duplicates = super().get_search_results(request, queryset, search_term)
-        key = ungrouped(search_term.strip())
-        if key != search_term.strip():
-            matches = matches | queryset.filter(report_key=key)
-        return (evaluated_once(matches) if key else matches), False
+        term = search_term.strip()
+        return (evaluated_once(queryset.filter(reports_matching(term))) if term else queryset), False
 
     @admin.display(description=_("state"), ordering="state")
     def signed_state(self, schedule: ReportSchedule) -> SafeString:

@@ -1,9 +1,11 @@
 """The runs: a list that stays fast with millions of rows, and a page for each run."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.formats import number_format
 from django.utils.html import format_html
@@ -19,6 +21,7 @@ from report_orchestrator.admin.runs.run_buttons import RunActions
 from report_orchestrator.admin.runs.run_page import RunPage
 from report_orchestrator.admin.runs.step_bars import step_bars
 from report_orchestrator.admin.ui.due_filters import RunDueFilter
+from report_orchestrator.admin.ui.exports import ExportingAdmin
 from report_orchestrator.admin.ui.filters import (
     CauseFilter,
     EndedFilter,
@@ -29,17 +32,23 @@ from report_orchestrator.admin.ui.filters import (
     StepFilter,
 )
 from report_orchestrator.admin.ui.format import NOTHING, STATUS_SIGNS, instant, name_of, run_duration, shortened, signed
-from report_orchestrator.admin.ui.readonly import text_field
-from report_orchestrator.admin.ui.search import runs_matching, search_rows
+from report_orchestrator.admin.ui.phrases import error_title
+from report_orchestrator.admin.ui.search import search_rows
 from report_orchestrator.domain.runs import Status, Step, StepResult
 from report_orchestrator.models import ReportRun, ReportSchedule, RunStep
+from report_orchestrator.services.lists import columns
+from report_orchestrator.services.lists.search import runs_matching
 from report_orchestrator.wiring import get_ports
+
+DURATION = F("ended_at") - F("started_at") - Coalesce(F("idle"), Value(timedelta(0)))
+"""Of an ended run, as `ReportRun.duration` computes it."""
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage):
-    list_display = ("number", "report", "due_and_trigger", "status_and_step", "took", "result")
-    result_list_display = ("number", "report", "run_date", "ended", "size", "rows", "place")
+class ReportRunAdmin(ExportingAdmin[ReportRun], DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage):
+    table = columns.RUNS
+    list_display = ("number", "status_and_step", "report", "due_and_trigger", "cause", "took")
+    result_list_display = ("number", "report", "day", "ended", "size", "rows", "file")
     list_filter = (
         ReportFilter,
         StatusFilter,
@@ -54,7 +63,6 @@ class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage)
     # Django shows the search box only if there are fields; `get_search_results` does the search.
     search_fields = ("id", "reference", "fireant_job_id", "schedule__name", "schedule__report_key")
     search_help_text = _("Run ID, reference, Fireant job ID, report name or report key")
-    sortable_by = ("number",)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Newest first, in the order of the index that the chosen filter uses, so that no page needs a sort."""
@@ -64,11 +72,18 @@ class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage)
             return ("-created_at", "-pk")
         return ("-pk",)
 
+    def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
+        """Allow sorting by time and duration where an index leaves few rows: one report's runs, and those in progress."""
+        is_few = (
+            ReportFilter.parameter_name in request.GET or request.GET.get(StatusFilter.parameter_name) == "unfinished"
+        )
+        return ("number", "due_and_trigger", "took") if is_few else ("number",)
+
     def get_list_display(self, request: HttpRequest) -> Any:
         return self.result_list_display if _lists_results(request) else super().get_list_display(request)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Attach the number of a result's rows in the table. One query for the page."""
+        """Attach the number of a result's rows in the table, and the link to its file. One query for the page."""
         changelist = super().get_changelist_instance(request)
         if _lists_results(request):
             runs: list[ReportRun] = list(changelist.result_list)
@@ -76,6 +91,7 @@ class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage)
             rows = {run: metadata.get("rows") for run, metadata in stored.values_list("run", "metadata")}
             for run in runs:
                 setattr(run, "table_rows", rows.get(run.pk))  # noqa: B010 - not a field of the model
+                setattr(run, "download", self.download_link(request, run))  # noqa: B010 - nor this
             changelist.result_list = runs
         return changelist
 
@@ -99,10 +115,13 @@ class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage)
         }
         return super().render_change_form(request, {**context, **extra}, *args, **kwargs)
 
-    due_and_trigger = text_field(
-        lambda run: _two_lines(instant(run.scheduled_for), run.get_trigger_display()), _("scheduled for")
-    )
-    took = text_field(run_duration, _("duration"))
+    @admin.display(description=_("scheduled for"), ordering="scheduled_for")
+    def due_and_trigger(self, run: ReportRun) -> SafeString:
+        return _two_lines(instant(run.scheduled_for), run.get_trigger_display())
+
+    @admin.display(description=_("duration"), ordering=DURATION)
+    def took(self, run: ReportRun) -> str:
+        return run_duration(run)
 
     @admin.display(description=_("run"), ordering="pk")
     def number(self, run: ReportRun) -> str:
@@ -129,12 +148,17 @@ class ReportRunAdmin(DownloadAdmin, RunActions, CompareAdmin, LiveRuns, RunPage)
         rows = getattr(run, "table_rows", None)
         return NOTHING if rows is None else number_format(rows, force_grouping=True)
 
-    @admin.display(description=_("error or result"))
-    def result(self, run: ReportRun) -> str:
-        """The location of a stored result, or else the last error."""
-        if run.status == Status.SUCCEEDED and run.results_path:
-            return shortened(run.results_path, 40)
-        return shortened(run.error)
+    @admin.display(description=_("file"))
+    def file(self, run: ReportRun) -> str:
+        """The link to download a result; its path for those who may not."""
+        return getattr(run, "download", None) or shortened(run.results_path, 40)
+
+    @admin.display(description=_("cause"))
+    def cause(self, run: ReportRun) -> str:
+        """The last error in words, with the recorded text in a tooltip."""
+        if not run.error_code:
+            return shortened(run.error)
+        return format_html('<span title="{}">{}</span>', run.error, error_title(run.error_code))
 
 
 def _lists_results(request: HttpRequest) -> bool:

@@ -17,11 +17,11 @@ from report_orchestrator.admin.actions.confirm import AT_MOST, Button, Confirmin
 from report_orchestrator.admin.actions.report_actions import RUN
 from report_orchestrator.admin.actions.rows import RowAction
 from report_orchestrator.admin.actions.run_actions import RUN_ACTIONS, is_on_hold
-from report_orchestrator.admin.ui.filters import LatelyFilter
 from report_orchestrator.admin.ui.links import host_report_address, visible_rows
 from report_orchestrator.domain.error_codes import Trait, traits_of
 from report_orchestrator.domain.runs import RETRYABLE_BY_PERSON
 from report_orchestrator.models import ReportRun, ReportSchedule
+from report_orchestrator.services.lists.filters import SPANS
 from report_orchestrator.wiring import get_ports
 
 
@@ -90,6 +90,6 @@ class RunActions(ConfirmingAdmin[ReportRun]):
         if any("\x00" in value for value in columns.values()):
             raise BadRequest("An error code and a step have no NUL.")
         alike = self.get_queryset(request).filter(status__in=sorted(RETRYABLE_BY_PERSON), **columns)
-        if span := LatelyFilter.SPANS.get(request.GET.get("ended", "")):
+        if span := SPANS.get(request.GET.get("ended", "")):
             alike = alike.filter(ended_at__gte=get_ports().clock() - span)
         return list(alike.order_by("pk").values_list("pk", flat=True)[: AT_MOST + 1])

@@ -14,7 +14,7 @@ from report_orchestrator.models import ReportRun
 
 PAYLOAD_SHOWN = 32 * 1024  # characters
 
-ORIGIN = ("due", "run_date", "trigger", "triggered_by", "priority")
+ORIGIN = ("due", "day", "trigger", "triggered_by", "priority")
 PROGRESS = ("step", "tries", "created", "started", "ended", "took", "next_check", "error_code")
 JOB = ("job", "fireant_status", "job_kind", "modifier_key", "submission", "sent_twice", "sent_as")
 
@@ -34,6 +34,7 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
     happens_next = text_field(lambda run: fill(NEXT[run.status], run), _("next step"))
     advice = text_field(describe_advice, _("advice"))
     tries = text_field(lambda run: isolated(f"{run.attempt} / {run.polls}"), _("attempt / polls"))
+    day = text_field(lambda run: run.run_date.isoformat(), _("run date"))
     due = instant_field("scheduled_for", _("scheduled for"))
     created = instant_field("created_at", _("created"))
     started = instant_field("started_at", _("started"))

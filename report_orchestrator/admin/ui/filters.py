@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib.admin import SimpleListFilter
@@ -15,10 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from report_orchestrator.admin.ui.links import may_view_runs, visible_rows
 from report_orchestrator.admin.ui.phrases import error_title, isolated
 from report_orchestrator.admin.ui.request_settings import settings_for
-from report_orchestrator.domain.runs import ENDED, RETRYABLE_BY_PERSON, UNFINISHED, Status
-from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.models.runs import STATUS_LABELS, STEP_LABELS
-from report_orchestrator.services.monitoring.failure_groups import RECENTLY
+from report_orchestrator.services.lists import filters
 from report_orchestrator.services.reports.conditions import CONDITIONS
 from report_orchestrator.wiring import get_ports
 
@@ -28,16 +27,11 @@ if TYPE_CHECKING:
     Lookups: TypeAlias = list[tuple[str, _StrPromise | str]]
 
 
-NOT_SUCCEEDED = [*UNFINISHED, *ENDED - {Status.SUCCEEDED}]
-
-
 class StatusFilter(SimpleListFilter):
     """A status, or one of two groups of statuses."""
 
     title = _("status")
     parameter_name = "status"
-
-    GROUPS = {"unfinished": sorted(UNFINISHED), "stopped": sorted(RETRYABLE_BY_PERSON)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         """Return the groups, then the statuses."""
@@ -46,11 +40,7 @@ class StatusFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ReportRun]) -> QuerySet[ReportRun]:
         chosen = self.value()
-        if chosen is None:
-            return queryset
-        if chosen in self.GROUPS:
-            return queryset.filter(status__in=self.GROUPS[chosen])
-        return queryset.filter(status=chosen)
+        return queryset if chosen is None else filters.with_status(queryset, chosen)
 
 
 class ResultFilter(SimpleListFilter):
@@ -64,40 +54,32 @@ class ResultFilter(SimpleListFilter):
         return [(self.STORED, _("stored"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ReportRun]) -> QuerySet[ReportRun]:
-        # By the status too, which has an index in the order of time.
-        return queryset if self.value() is None else queryset.filter(status=Status.SUCCEEDED).exclude(results_path="")
+        return queryset if self.value() is None else filters.with_result(queryset)
 
 
-class ColumnFilter(SimpleListFilter):
-    """Rows whose `column` has the chosen value, with the conditions in `also` that let an index answer."""
+class ValueFilter(SimpleListFilter):
+    """Rows with the chosen value, found by `narrow`."""
 
-    column: str
-    also: Mapping[str, object] = {}
+    narrow: Callable[[QuerySet[Any], str], QuerySet[Any]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self.value()
-        return queryset if chosen is None else queryset.filter(**self.also, **{self.column: chosen})
+        return queryset if chosen is None else type(self).narrow(queryset, chosen)
 
 
-class StepFilter(ColumnFilter):
-    """The current or last step. Succeeded runs are past all steps and are left out."""
-
+class StepFilter(ValueFilter):
     title = _("current step")
     parameter_name = "step"
-    column = "step"
-    also = {"status__in": NOT_SUCCEEDED}
+    narrow = staticmethod(filters.at_step)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         return [(step.value, label) for step, label in STEP_LABELS.items()]
 
 
 class LatelyFilter(SimpleListFilter):
-    """Rows of the last hour, day, week or month, by the instant in `column`."""
+    """Rows of the last hour, day, week or month, found by `narrow`."""
 
-    column: str
-    also: Mapping[str, object] = {}
-
-    SPANS = {"hour": timedelta(hours=1), "day": RECENTLY, "week": timedelta(weeks=1), "month": timedelta(days=30)}
+    narrow: Callable[[QuerySet[Any], datetime], QuerySet[Any]]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
         """Return the time spans, shortest first."""
@@ -109,10 +91,8 @@ class LatelyFilter(SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        span = self.SPANS.get(self.value() or "")
-        if span is None:
-            return queryset
-        return queryset.filter(**{f"{self.column}__gte": get_ports().clock() - span}, **self.also)
+        span = filters.SPANS.get(self.value() or "")
+        return queryset if span is None else type(self).narrow(queryset, get_ports().clock() - span)
 
 
 class OpenedFilter(LatelyFilter):
@@ -120,9 +100,7 @@ class OpenedFilter(LatelyFilter):
 
     title = _("created")
     parameter_name = "opened"
-    column = "created_at"
-    # The index on when a run was opened begins with its status: naming all of them lets it answer.
-    also = {"status__in": list(Status)}
+    narrow = staticmethod(filters.created_since)
 
 
 class EndedFilter(LatelyFilter):
@@ -130,7 +108,7 @@ class EndedFilter(LatelyFilter):
 
     title = _("ended")
     parameter_name = "ended"
-    column = "ended_at"
+    narrow = staticmethod(filters.ended_since)
 
 
 class NoticedFilter(LatelyFilter):
@@ -138,10 +116,10 @@ class NoticedFilter(LatelyFilter):
 
     title = _("detected")
     parameter_name = "noticed"
-    column = "noticed_at"
+    narrow = staticmethod(filters.detected_since)
 
 
-class ChosenFilter(ColumnFilter):
+class ChosenFilter(ValueFilter):
     """A value chosen by a link. Only the chosen value is listed, to be removed: a list of all would need a scan."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Lookups:
@@ -154,12 +132,11 @@ class ChosenFilter(ColumnFilter):
 
 
 class CauseFilter(ChosenFilter):
-    """Runs with one error code. Succeeded runs have none and are left out."""
+    """Runs with one error code."""
 
     title = _("cause")
     parameter_name = "cause"
-    column = "error_code"
-    also = {"status__in": NOT_SUCCEEDED}
+    narrow = staticmethod(filters.with_cause)
 
 
 class ProblemFilter(ChosenFilter):
@@ -167,8 +144,7 @@ class ProblemFilter(ChosenFilter):
 
     title = _("problem")
     parameter_name = "problem"
-    column = "problem_code"
-    also = {"state": ScheduleState.QUARANTINED}
+    narrow = staticmethod(filters.with_problem)
 
 
 class ConditionFilter(SimpleListFilter):

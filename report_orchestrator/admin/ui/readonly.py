@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from report_orchestrator.admin.ui.format import NOTHING, code, instant
 from report_orchestrator.admin.ui.links import list_address, page_address
+from report_orchestrator.admin.ui.phrases import isolated
 
 M = TypeVar("M", bound=Model)
 
@@ -67,6 +69,18 @@ class CappedPaginator(RowPaginator):
         return self.object_list.values("pk")[: COUNTED_AT_MOST + 1].count()
 
 
+class CappedChangeList(ChangeList):
+    """Orders by sortable columns alone, and tells the number of results only where they are some of all rows."""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        return super().get_ordering_field(field_name) if field_name in (self.sortable_by or ()) else None
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.paginator.is_capped or not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count
+
+
 class ReadOnlyAdmin(ModelAdmin[M]):
     """Pages that need the view permission and allow no writing."""
 
@@ -95,6 +109,20 @@ class ReadOnlyAdmin(ModelAdmin[M]):
         """Require the view permission itself; the change permission has no meaning here."""
         opts = self.opts
         return request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CappedChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Open the only match of a search."""
+        response = super().changelist_view(request, extra_context)
+        changelist = (getattr(response, "context_data", None) or {}).get("cl")
+        is_search = request.method == "GET" and set(request.GET) == {SEARCH_VAR}
+        if changelist is None or not is_search or not changelist.query or changelist.result_count != 1:
+            return response
+        text = gettext("The only match for “{term}”.")
+        messages.info(request, text.format(term=isolated(changelist.query)))
+        return HttpResponseRedirect(changelist.url_for_result(changelist.result_list[0]))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Treat a value that a column cannot hold as Django treats other wrong lookups: it shows the list without them.

@@ -48,7 +48,9 @@ def evaluated_once(schedules: Schedules) -> Schedules:
     Beyond `MAX_COUNTED` reports the query is returned as it is: both then end early.
     """
     keys = list(schedules.order_by().values_list("pk", flat=True)[: MAX_COUNTED + 1])
-    return schedules if len(keys) > MAX_COUNTED else ReportSchedule.objects.filter(pk__in=keys)
+    if len(keys) > MAX_COUNTED:
+        return schedules
+    return ReportSchedule.objects.filter(pk__in=keys).order_by(*schedules.query.order_by)
 
 
 CONDITIONS: Mapping[str, Callable[[Schedules, datetime, Settings], Schedules]] = {
