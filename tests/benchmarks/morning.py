@@ -10,7 +10,7 @@ import logging
 import statistics
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -18,8 +18,10 @@ from django.db import connection, reset_queries
 from django.test import Client, override_settings
 from django.urls import reverse
 
+from report_orchestrator.admin.ui.links import interval
 from report_orchestrator.models import ReportRun, ReportSchedule, SharedState
 
+HOUR = timedelta(hours=1)
 ASKED = 5  # times that each page is asked for; the first is not counted
 
 SCHEDULES = """
@@ -143,6 +145,9 @@ def _pages() -> Mapping[str, str]:
     return {
         "live": f"{runs}live/",
         "dashboard": reverse("admin:app_list", args=["report_orchestrator"]),
+        "timeline": f"{reports}timeline/",
+        "timeline, three hours": f"{reports}timeline/?hours=3",
+        "timeline, failing": f"{reports}timeline/?condition=failing",
         "reports": reports,
         "reports, last page": f"{reports}?p=199",
         "reports, by next run": f"{reports}?o=6",
@@ -154,6 +159,11 @@ def _pages() -> Mapping[str, str]:
         "runs, failed today": f"{runs}?status=stopped&ended=day",
         "runs, one cause": f"{runs}?status=stopped&cause=fireant_503&step=external_job_submission&ended=day",
         "runs, search": f"{runs}?q=report+777",
+        **{
+            f"runs, due in {name}": f"{runs}?due={_last(span)}"
+            for name, span in (("an hour", HOUR), ("a day", 24 * HOUR))
+        },
+        "reports, due in three hours": f"{reports}?due={_last(-3 * HOUR)}&o=6",
         "runs of one report": f"{runs}?report={busy}",
         "run": reverse(
             f"{app}_reportrun_change", args=[ReportRun.objects.order_by("-pk").values_list("pk", flat=True)[0]]
@@ -163,6 +173,12 @@ def _pages() -> Mapping[str, str]:
         "changes, search": f"{changes}?q=report+777",
         "changes, removed": f"{changes}?kind__exact=removed",
     }
+
+
+def _last(span: timedelta) -> str:
+    """Return the interval of the last time, or of the next if it is negative."""
+    now = datetime.now(UTC)
+    return interval(*sorted((now - span, now)))
 
 
 @override_settings(DEBUG=True)

@@ -83,6 +83,7 @@ def pages(browser: Browser, demo: Demo, address: str, signed_in: Any) -> dict[st
     return {
         "dashboard": APP,
         "reports": f"{APP}reportschedule/",
+        "timeline": f"{APP}reportschedule/timeline/",
         "report": f"{APP}reportschedule/{report}/change/",
         "runs": f"{APP}reportrun/",
         "run": f"{APP}reportrun/{failed}/change/",

@@ -14,7 +14,7 @@ from tests.support.browser import APP, Demo, confirm, serious, sign_in, watched
 pytestmark = pytest.mark.browser
 
 SCREENS = {"desk": (1280, "light"), "desk at night": (1280, "dark"), "phone": (320, "light")}
-FOR_PHONES = {"dashboard", "report", "run", "retry"}  # one of each layout: axe takes half a second for each
+FOR_PHONES = {"dashboard", "timeline", "report", "run", "retry"}  # one of each layout: axe takes half a second for each
 DARKEST = 0.2  # of the way from black to white
 
 

@@ -79,6 +79,7 @@ def make_board(dashboard: Dashboard, viewer: Viewer) -> dict[str, object]:
         "forecast": forecast_chart(dashboard, viewer),
         "forecast_summary": forecast_summary(dashboard),
         "busiest": busiest_minutes(dashboard, viewer),
+        "timeline": viewer.timeline_address(),
         "next_hours": next_hours_address(dashboard, viewer),
         "unfinished_rows": unfinished_rows(dashboard, viewer),
         "limit_rows": limit_rows(dashboard),

@@ -8,6 +8,7 @@ from report_orchestrator.admin.reports.pause_all import PauseOfAll
 from report_orchestrator.admin.reports.report_buttons import ScheduleActions
 from report_orchestrator.admin.reports.report_list import ReportList, zone_in_words
 from report_orchestrator.admin.reports.report_page import ReportPage
+from report_orchestrator.admin.timeline.timeline_page import TimelinePage
 from report_orchestrator.admin.ui.due_filters import ReportDueFilter
 from report_orchestrator.admin.ui.exports import ExportingAdmin
 from report_orchestrator.admin.ui.filters import ConditionFilter, ProblemFilter
@@ -24,7 +25,7 @@ STATUS = ("signed_state", "whole_problem", "next_run", "decided", "discovered", 
 
 @admin.register(ReportSchedule)
 class ReportScheduleAdmin(
-    ExportingAdmin[ReportSchedule], ReportHistory, PauseOfAll, ScheduleActions, ReportPage, ReportList
+    ExportingAdmin[ReportSchedule], ReportHistory, TimelinePage, PauseOfAll, ScheduleActions, ReportPage, ReportList
 ):
     """Every report ever discovered, including removed ones."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -168,7 +168,7 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
             away(last.scheduled_for, context.now),
         )
 
-    @admin.display(description=_("next run"), ordering="next_run_at")
+    @admin.display(description=_("next run"), ordering=F("next_run_at").asc(nulls_last=True))
     def next_time(self, schedule: ReportSchedule) -> str:
         due, context = schedule.next_run_at, _context(schedule)
         if due is None:

@@ -10,10 +10,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from report_orchestrator.admin.ui.expected import end_lines, place_lines
 from report_orchestrator.admin.ui.format import elapsed, instant, recorded, run_duration
 from report_orchestrator.admin.ui.phrases import error_advice, error_title, isolated
-from report_orchestrator.domain.runs import Status, Trigger
+from report_orchestrator.domain.runs import Status, Step, Trigger
 from report_orchestrator.models import ReportRun
+from report_orchestrator.services.reports.expected_end import expected_end, fireant_progress, place_in_line
+from report_orchestrator.services.reports.run_history import recent_runs
+from report_orchestrator.wiring import get_ports
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -55,6 +59,23 @@ def describe_history(run: ReportRun) -> SafeString:
         lines.append(format_html(text, cause=error_title(run.error_code)))
     lines += (fill(text, run) for text in _counts(run))
     return format_html_join("", "<p>{}</p>", ((line,) for line in lines))
+
+
+def describe_next(run: ReportRun) -> SafeString:
+    """Return the next step; of a run that has not ended also its expected end, or its place in line."""
+    now = get_ports().clock()
+    lines: list[SafeString | str] = [fill(NEXT[run.status], run)]
+    if line := place_in_line(run, now):
+        lines += place_lines(line, now)
+    elif not run.has_ended and (expected := expected_end(run, recent_runs(run.schedule_id), now)):
+        lines += end_lines(expected, _progress(run), now)
+    return format_html_join("", "<p>{}</p>", ((line,) for line in lines))
+
+
+def _progress(run: ReportRun) -> float | None:
+    if run.step != Step.JOB_COMPLETION_STATUS:
+        return None
+    return fireant_progress(run.steps.filter(step=run.step).order_by("-pk").values_list("metadata", flat=True).first())
 
 
 def describe_advice(run: ReportRun) -> SafeString:

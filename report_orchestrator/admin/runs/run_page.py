@@ -5,7 +5,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
-from report_orchestrator.admin.runs.run_narrative import NEXT, describe_advice, describe_history, fill
+from report_orchestrator.admin.runs.run_narrative import describe_advice, describe_history, describe_next
 from report_orchestrator.admin.ui.format import KIB, NOTHING, copyable, file_size, folded, preformatted
 from report_orchestrator.admin.ui.masked_json import beginning_without_secrets
 from report_orchestrator.admin.ui.phrases import isolated
@@ -31,7 +31,7 @@ class RunPage(ReadOnlyAdmin[ReportRun]):
     )
 
     history = text_field(describe_history, _("history"))
-    happens_next = text_field(lambda run: fill(NEXT[run.status], run), _("next step"))
+    happens_next = text_field(describe_next, _("next step"))
     advice = text_field(describe_advice, _("advice"))
     tries = text_field(lambda run: isolated(f"{run.attempt} / {run.polls}"), _("attempt / polls"))
     day = text_field(lambda run: run.run_date.isoformat(), _("run date"))

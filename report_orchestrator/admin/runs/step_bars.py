@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from django.utils.translation import gettext
 
@@ -29,6 +29,19 @@ LOOKS: dict[str, Look] = {
     StepResult.LOST: "warn",
     StepResult.CANCELED: "warn",
 }
+
+
+class Worked(Protocol):
+    """The values of a run that its bars need."""
+
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def has_ended(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +101,7 @@ def step_bars(
 
 
 def segments_of(
-    run: ReportRun, attempts: Sequence[RunStep], retries: Sequence[datetime], until: datetime
+    run: Worked, attempts: Sequence[RunStep], retries: Sequence[datetime], until: datetime
 ) -> Iterator[Segment]:
     """Yield the attempts, each after the wait for it."""
     reached = run.created_at

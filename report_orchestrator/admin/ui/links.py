@@ -60,6 +60,12 @@ class Viewer:
             return None
         return _host_address(site, report_model, key, self.request)
 
+    def timeline_address(self) -> str | None:
+        """Return the address of the timeline; None without permission."""
+        if not self.may_view(ReportSchedule):
+            return None
+        return _reverse("admin:report_orchestrator_reportschedule_timeline", self.site_name)
+
     def retry_address(self, **filters: object) -> str | None:
         """Return the address to retry runs together; None without permission."""
         if not self.may("retry_runs"):

@@ -10,6 +10,7 @@ status           values of the status command
 dashboard        values that only the dashboard shows
 live_reads       whether runs changed, read once for all who watch
 hourly_outcomes  times of the last hours, counted by outcome
+timeline         runs and due times of many reports
 forecast         times of the next hours, and reports that are late
 failure_groups   failed runs, grouped by error code and step
 """

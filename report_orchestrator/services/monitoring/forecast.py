@@ -115,7 +115,7 @@ def due_between(
     earlier = live.filter(next_run_at__lt=start).order_by().values_list("cron", "timezone").annotate(n=Count("*"))
     crons: dict[str, list[str]] = {}
     for cron, timezone, _count in earlier.order_by("-n", "cron", "timezone")[:MAX_CRONS]:
-        if next(_times(cron, timezone, after=max(now, start) - datetime.resolution, until=end), None):
+        if next(cron_times(cron, timezone, after=max(now, start) - datetime.resolution, until=end), None):
             crons.setdefault(timezone, []).append(cron)
     again = [Q(timezone=timezone, cron__in=named) for timezone, named in crons.items()]
     if start <= now < end:
@@ -137,10 +137,10 @@ def _count_by_instant(groups: list[_CronGroup], now: datetime, until: datetime) 
 
 
 def _times_after_first(group: _CronGroup, now: datetime, until: datetime) -> Iterator[datetime]:
-    return _times(group.cron, group.timezone, after=max(group.first_at, now), until=until)
+    return cron_times(group.cron, group.timezone, after=max(group.first_at, now), until=until)
 
 
-def _times(cron: str, timezone: str, *, after: datetime, until: datetime) -> Iterator[datetime]:
+def cron_times(cron: str, timezone: str, *, after: datetime, until: datetime) -> Iterator[datetime]:
     """Return the times after `after` and before `until`; none of an invalid cron, which is quarantined once it is due."""
     try:
         return times_between(

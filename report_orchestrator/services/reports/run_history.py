@@ -1,7 +1,7 @@
 """Past runs: the latest of many reports at once, and one report's year."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
@@ -39,7 +39,7 @@ class PastRun:
         return working_time(self.started_at, self.ended_at, self.idle)
 
 
-def recent_runs_by_schedule(schedules: Sequence[int]) -> Mapping[int, Sequence[PastRun]]:
+def recent_runs_by_schedule(schedules: Collection[int]) -> Mapping[int, Sequence[PastRun]]:
     """Return the last `RUNS_READ` runs of each report, the oldest first. One query.
 
     It looks up each report's sixtieth run in `ro_run_history_idx` and reads on from there, however long its history.
@@ -72,10 +72,20 @@ def typical_duration(runs: Sequence[PastRun]) -> timedelta | None:
 
     `runs` are the last `RUNS_READ` of the report, oldest first, wherever it is shown.
     """
-    durations = [
-        run.duration.total_seconds() for run in runs if run.status == Status.SUCCEEDED and run.duration is not None
-    ]
-    return timedelta(seconds=median(durations[-TYPICAL_OF:])) if durations else None
+    durations = _last_durations(runs)
+    return timedelta(seconds=median(durations)) if durations else None
+
+
+def long_duration(runs: Sequence[PastRun]) -> timedelta | None:
+    """Return the duration that nine of ten of the same runs did not exceed."""
+    durations = sorted(_last_durations(runs))
+    return timedelta(seconds=durations[-(-9 * len(durations) // 10) - 1]) if durations else None
+
+
+def _last_durations(runs: Sequence[PastRun]) -> list[float]:
+    """Return the seconds of the last `TYPICAL_OF` runs that succeeded."""
+    succeeded = [run.duration for run in runs if run.status == Status.SUCCEEDED]
+    return [span.total_seconds() for span in succeeded if span is not None][-TYPICAL_OF:]
 
 
 def counts_by_day(schedule: int, since: datetime) -> Mapping[date, Mapping[StatusGroup, int]]:
