@@ -271,6 +271,20 @@ class TestTheReportPage:
 
         assert sum(sum(fates.values()) for fates in read_report_details(schedule, NOW).counts_by_day.values()) == 1
 
+    def test_a_report_that_cannot_run_says_why_in_its_headline(self, viewer: Client) -> None:
+        problem = {"problem_code": "no_event_group", "problem": "Report 5 has no event group."}
+        schedule = make_schedule(state=ScheduleState.QUARANTINED, **problem)
+
+        page_text = words_of(viewer.get(address(ReportSchedule, "change", schedule.pk)))
+
+        assert "Cannot run: no event group. As recorded: Report 5 has no event group. Correct it in" in page_text
+
+    def test_a_rule_is_told_in_words(self, viewer: Client) -> None:
+        page_text = words_of(viewer.get(address(ReportSchedule, "change", make_schedule().pk)))
+
+        assert "Missed times to run MISSED_RUNS latest: only the latest one default" in page_text
+        assert "OVERLAP skip: the next time is skipped default" in page_text
+
     def test_the_page_has_all_its_parts(self, viewer: Client) -> None:
         schedule = make_schedule(cron="0 6 * * *")
         make_run(schedule, scheduled_for=datetime.now(UTC) - HOUR)

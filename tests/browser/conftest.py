@@ -87,6 +87,7 @@ def pages(browser: Browser, demo: Demo, address: str, signed_in: Any) -> dict[st
         "report": f"{APP}reportschedule/{report}/change/",
         "runs": f"{APP}reportrun/",
         "run": f"{APP}reportrun/{failed}/change/",
+        "compare": f"{APP}reportrun/{failed}/compare/",
         "changes": f"{APP}reportchange/",
         "retry": f"{APP}reportrun/act/retry/?ids={failed}",
         "backfill": f"{APP}reportschedule/act/backfill/?ids={report}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -23,7 +25,13 @@ def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, de
     expect(page.get_by_text("stopped")).to_be_visible()
     expect(page.locator(".ro-attempts")).to_contain_text("has no event group")
 
-    page.goto(f"/admin/api/report/{demo.reports[REFUSED]}/change/")
+    page.get_by_role("link", name="Retry from “report data”").click()
+    expect(page.locator(".ro-confirm")).to_contain_text("This will fail again. The cause remains: no event group.")
+    page.get_by_role("link", name="No, go back").click()
+    correct = page.get_by_role("link", name="Correct it in the project")
+    expect(correct).to_have_class(re.compile("ro-main"))
+    correct.click()
+    page.wait_for_url(f"**/admin/api/report/{demo.reports[REFUSED]}/change/")
     page.locator(".field-event_group .select2-selection").click()
     page.locator(".select2-search__field").fill("Japan")
     page.get_by_role("option", name="Japan").first.click()
@@ -32,6 +40,7 @@ def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, de
 
     page.goto(run)
     page.get_by_role("link", name="Retry from “report data”").click()
+    expect(page.locator(".ro-confirm")).not_to_contain_text("fail again")
     confirm(page, "It has its event group now")
     page.goto(run)
     await_status(page, "succeeded")

@@ -82,18 +82,12 @@ def _in_shadow(due: datetime, report: ReportDetails) -> NextRun:
 
 def _inactive(schedule: ReportSchedule) -> NextRun:
     tone, headline, advice = INACTIVE[ScheduleState(schedule.state)]
-    problem = _problem(schedule) if schedule.state == ScheduleState.QUARANTINED else []
-    return NextRun(tone, str(headline), (*problem, str(advice)))
-
-
-def _problem(schedule: ReportSchedule) -> list[str]:
-    """Return the problem in the reader's language, then as it was recorded, which names the value to correct."""
-    lines = []
-    if schedule.problem_code:
-        lines.append(gettext("Cause: {cause}.").format(cause=error_title(schedule.problem_code)))
-    if schedule.problem:
-        lines.append(format_html("{} {}", gettext("As recorded:"), in_english(schedule.problem)))
-    return lines
+    if schedule.state != ScheduleState.QUARANTINED:
+        return NextRun(tone, str(headline), (str(advice),))
+    title = gettext("Cannot run: {cause}.").format(cause=error_title(schedule.problem_code))
+    # As it was recorded, it names the value to correct.
+    problem = [format_html("{} {}", gettext("As recorded:"), in_english(schedule.problem))] if schedule.problem else []
+    return NextRun(tone, title if schedule.problem_code else str(headline), (*problem, str(advice)))
 
 
 def _paused(headline: str, reason: str, report: ReportDetails) -> NextRun:

@@ -53,4 +53,4 @@ class ReportScheduleAdmin(
     discovered = instant_field("discovered_at", _("discovered"))
     changed = instant_field("changed_at", _("last change"))
     # Each scheduled time until then has a run or a recorded skip.
-    decided = instant_field("decided_until", _("schedule processed until"))
+    decided = instant_field("decided_until", _("times opened or skipped up to"))

@@ -56,6 +56,14 @@ DWARFING = 3
 """The axis of durations ends at this share of the runs if the longest takes this many times as long."""
 SHORTEST_SCALE = 0.1  # seconds
 BARS_AT_LEAST = 20
+VALUES: dict[tuple[str, str], _StrPromise] = {
+    ("OVERLAP", "skip"): _("the next time is skipped"),
+    ("OVERLAP", "queue"): _("the next run waits for it"),
+    ("OVERLAP", "allow"): _("the next run starts in parallel"),
+    ("MISSED_RUNS", "latest"): _("only the latest one"),
+    ("MISSED_RUNS", "all"): _("all of them"),
+    ("MISSED_RUNS", "none"): _("none of them"),
+}
 MARKS = {"failed": "✗", "skipped": "»", "under_way": "…"}
 
 
@@ -168,9 +176,15 @@ def _setting(rule: Rule) -> dict[str, str]:
     return {
         "name": str(SETTING_NAMES[rule.setting]),
         "setting": rule.setting,
-        "value": about(rule.value) if isinstance(rule.value, timedelta) else str(rule.value),
+        "value": about(rule.value) if isinstance(rule.value, timedelta) else _in_words(rule),
         "source": str(SOURCES[rule.source]),
     }
+
+
+def _in_words(rule: Rule) -> str:
+    """Return the value as it is written in the settings, and its meaning."""
+    meaning = VALUES.get((rule.setting, str(rule.value)))
+    return f"{rule.value}: {meaning}" if meaning else str(rule.value)
 
 
 def _change(change: ReportChange, viewer: Viewer) -> dict[str, object]:
