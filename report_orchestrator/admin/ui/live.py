@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.messages.storage.base import BaseStorage
@@ -47,7 +48,7 @@ class LivePage:
 
 def time_of_day() -> str:
     """Return the time to the second by this process's clock, in the reader's zone."""
-    return format_date(timezone.localtime(), "H:i:s")
+    return format_date(timezone.localtime(datetime.now(UTC)), "H:i:s")  # timezone.now() is naive in some projects
 
 
 def leave_no_trace(request: HttpRequest) -> bool:
