@@ -85,6 +85,7 @@ def pages(browser: Browser, demo: Demo, address: str, signed_in: Any) -> dict[st
         "reports": f"{APP}reportschedule/",
         "timeline": f"{APP}reportschedule/timeline/",
         "report": f"{APP}reportschedule/{report}/change/",
+        "history": f"{APP}reportschedule/{report}/history/",
         "runs": f"{APP}reportrun/",
         "run": f"{APP}reportrun/{failed}/change/",
         "compare": f"{APP}reportrun/{failed}/compare/",

@@ -49,6 +49,11 @@ def test_a_failure_is_seen_understood_mended_retried_and_succeeds(page: Page, de
     page.get_by_role("link", name="Show the start of the result").click()
     expect(page.locator("pre.ro-code")).to_contain_text("{")
 
+    page.goto(report(demo, REFUSED))
+    page.get_by_role("link", name="History", exact=True).click()
+    expect(page.get_by_role("row", name="retried")).to_contain_text("It has its event group now")
+    expect(page.get_by_role("row", name="repaired")).to_contain_text("(user 1)")
+
 
 def test_a_report_is_run_now(page: Page, demo: Demo) -> None:
     page.goto(report(demo, "Volcano ash Pacific Rim"))
