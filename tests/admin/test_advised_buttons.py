@@ -82,13 +82,17 @@ class TestTheMainButton:
 
 
 class TestTheWayToTheProject:
-    def test_a_report_that_cannot_run_leads_there_first_and_every_other_one_last(self, boss: Client) -> None:
+    def test_a_report_that_cannot_run_leads_there_first_and_every_other_one_after_its_actions(
+        self, boss: Client
+    ) -> None:
         broken = make_schedule(report_model="api.Report", report_key="42", state=ScheduleState.QUARANTINED)
         sound = make_schedule(report_model="api.Report", report_key="43")
         gone = make_schedule(report_model="api.Report", report_key="44", state=ScheduleState.REMOVED)
 
         assert buttons_of(boss, broken)[0] == ("Correct it in the project ↗", PROJECT_PAGE, True)
-        assert buttons_of(boss, sound)[-1] == ("Open in the project ↗", "/admin/api/report/43/change/", False)
+        labels = [label for label, _link, _main in buttons_of(boss, sound)]
+        assert labels[-4:] == ["Check cron", "Open in the project ↗", "All runs", "All changes"]
+        assert ("Open in the project ↗", "/admin/api/report/43/change/", False) in buttons_of(boss, sound)
         assert not any("/admin/api/" in link for _label, link, _main in buttons_of(boss, gone))
 
 

@@ -279,6 +279,13 @@ class TestTheReportPage:
 
         assert "Cannot run: no event group. As recorded: Report 5 has no event group. Correct it in" in page_text
 
+    def test_its_state_is_that_of_the_list(self, viewer: Client) -> None:
+        schedule = make_schedule(state=ScheduleState.ACTIVE)
+
+        page = words_of(viewer.get(address(ReportSchedule, "change", schedule.pk)))
+
+        assert "State: ✓ &nbsp;active" in page
+
     def test_a_rule_is_told_in_words(self, viewer: Client) -> None:
         page_text = words_of(viewer.get(address(ReportSchedule, "change", make_schedule().pk)))
 

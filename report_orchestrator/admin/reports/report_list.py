@@ -1,7 +1,7 @@
 """The columns of the reports' list."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,6 +76,19 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
         changelist = super().get_changelist_instance(request)
         rows: list[ReportSchedule] = list(changelist.result_list)
         past = recent_runs_by_schedule([row.pk for row in rows]) if may_view_runs(request) else {}
+        self._attach_context(request, rows, past)
+        return changelist
+
+    def get_object(self, *args: Any, **kwargs: Any) -> ReportSchedule | None:
+        """Attach the context, which the state needs on the report's page too. No column of the page needs the last runs."""
+        schedule: ReportSchedule | None = super().get_object(*args, **kwargs)
+        if schedule is not None:
+            self._attach_context(args[0], [schedule], {})
+        return schedule
+
+    def _attach_context(
+        self, request: HttpRequest, rows: Sequence[ReportSchedule], past: Mapping[int, Sequence[PastRun]]
+    ) -> None:
         now = get_ports().clock()
         bound = late_before(now, settings_for(request))
         is_any_late = any(row.next_run_at and row.next_run_at < bound for row in rows)
@@ -90,7 +103,6 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
                 host_address=host_report_address(self.admin_site, row, request),
             )
             setattr(row, "row_context", context)  # noqa: B010 - not a field of the model
-        return changelist
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ReportSchedule], search_term: str
