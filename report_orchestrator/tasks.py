@@ -97,11 +97,11 @@ def _request_next_turn(runtime: Runtime) -> None:
 
 def tick() -> None:
     """Poll deferred runs, wake runs that are due, and rescue runs whose worker was lost."""
-    maintain(get_runtime(), longest=LONGEST)
+    run_upkeep(get_runtime(), longest=LONGEST)
 
 
 @_repeating_conflicts
-def maintain(runtime: Runtime, *, longest: timedelta) -> None:
+def run_upkeep(runtime: Runtime, *, longest: timedelta) -> None:
     """Run one tick, and check for edits in approaches without a sensor. After the time `longest`, no more polls begin."""
     upkeep.tick(runtime=runtime, until=runtime.clock() + longest)
     _replace_lost_discovery(runtime)

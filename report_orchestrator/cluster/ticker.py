@@ -118,15 +118,15 @@ class Ticker:
     def _here(self) -> Mapping[str, Callable[[], Any]]:
         prefix = "report_orchestrator.tasks."
         return {
-            f"{prefix}tick": self.maintain,
+            f"{prefix}tick": self.run_upkeep,
             f"{prefix}cron_sensor": tasks.cron_sensor,
             f"{prefix}decide_window": tasks.decide_window,
         }
 
-    def maintain(self) -> None:
-        """Maintain for a few seconds only: while Fireant is slow, the other ticks and heartbeats must not wait for all polls."""
+    def run_upkeep(self) -> None:
+        """Run for a few seconds only: while Fireant is slow, the other ticks and heartbeats must not wait for all polls."""
         runtime = replace(get_runtime(), queue=DjangoQ(broker=self.broker))
-        tasks.maintain(runtime, longest=timedelta(seconds=LONGEST_PAUSE))
+        tasks.run_upkeep(runtime, longest=timedelta(seconds=LONGEST_PAUSE))
 
     def report(self) -> None:
         """Record the number of running workers, and request a heartbeat from one unless the last request is still queued."""

@@ -5,7 +5,7 @@ reports           filters of the report list, and the values of one report's pag
 operator_actions  retry and cancel by a person
 discovery         keeps our rows of the host's reports up to date
 monitoring        reads one snapshot of the product, for health, doctor, status and dashboard
-upkeep            maintains the run table and the result store at every tick
+upkeep            keeps the run table and the result store in order at every tick
 scheduling        creates the runs that are due, and changes what is scheduled
 running           takes a run from its first step to its end
 timetable         decides which times are due, and keeps the queue's schedules

@@ -23,7 +23,7 @@ def emit_run_event(event: str, run: ReportRun, **fields: object) -> None:
 
 
 def emit_schedule_event(event: str, **fields: object) -> None:
-    """Send an event about reports or maintenance once the surrounding transaction has committed."""
+    """Send an event about reports or upkeep once the surrounding transaction has committed."""
     _emit(signals.schedule_event, ReportSchedule, event, fields)
 
 

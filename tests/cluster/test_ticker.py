@@ -173,5 +173,5 @@ def test_polls_of_a_slow_fireant_leave_the_other_ticks_their_turn(
     monkeypatch.setattr(type(fakes.fireant), "status", lambda _fireant, job_id: answer_at_the_last_moment(job_id))
     monkeypatch.setattr(ticking, "get_runtime", lambda: fakes.runtime(settings))
     began_at = fakes.clock()
-    ticker.maintain()
+    ticker.run_upkeep()
     assert began_at < fakes.clock() < began_at + HEARTBEAT_TIMEOUT

@@ -16,7 +16,7 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule, ScheduleState
 from report_orchestrator.sandbox.fireant import FireantSandbox, SandboxOptions
-from report_orchestrator.services.upkeep import tick as maintenance
+from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.testing import FakeClock, make_runtime
 from report_orchestrator.wiring import get_ports
 from tests.host.api.models import EventGroup, Job, Report, ReportModifier
@@ -207,7 +207,7 @@ class TestRunReport:
         Report.objects.filter(name=WINDSTORM).update(cron="5 * * * *")
         manage("run_report", id_of(WINDSTORM))
         ports = get_ports()
-        maintenance.tick(runtime=make_runtime(ports, get_settings()), until=ports.clock())
+        upkeep.tick(runtime=make_runtime(ports, get_settings()), until=ports.clock())
         assert Schedule.objects.get(name__startswith=f"report {id_of(WINDSTORM)}: {WINDSTORM} #").cron == "5 * * * *"
 
     def test_a_date_has_its_modifier_made(self, fireant: FireantSandbox) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from report_orchestrator.adapters.background_thread import run_in_thread, wait_for
 from report_orchestrator.adapters.onelake.connection import PIECE
 
-AT_ONCE = 2
+APPENDS_AT_ONCE = 2
 """Appends in flight while the next piece is read."""
 
 Append = Callable[[bytes, int], None]
@@ -24,7 +24,7 @@ def append_all(pieces: Iterable[bytes], append: Append, heartbeat: Callable[[], 
     size, under_way = 0, deque[Future[None]]()
     try:
         for piece in pieces:
-            if len(under_way) == AT_ONCE:
+            if len(under_way) == APPENDS_AT_ONCE:
                 _wait_for_first(under_way, heartbeat)
             under_way.append(run_in_thread(partial(append, piece, size), "onelake-append"))
             size += len(piece)

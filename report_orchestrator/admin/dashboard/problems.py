@@ -236,7 +236,7 @@ def _visible(name: str) -> str:
 def _failed_upkeep(dashboard: Dashboard) -> Iterator[Problem]:
     for row in dashboard.snapshot.failed_upkeep:
         title = ngettext(
-            "Maintenance failed {count} time: {task}", "Maintenance failed {count} times in a row: {task}", row.failures
+            "Upkeep failed {count} time: {task}", "Upkeep failed {count} times in a row: {task}", row.failures
         ).format(count=number(row.failures), task=UPKEEP_LABELS[row.task])
         detail = gettext("Last failure {ago}. {error}").format(
             ago=away(min(row.last_at, dashboard.snapshot.now), dashboard.snapshot.now), error=isolated(row.message)

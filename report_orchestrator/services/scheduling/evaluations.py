@@ -12,7 +12,7 @@ from report_orchestrator.services.scheduling.create_runs import Created
 from report_orchestrator.services.timetable.due_times import longest_delay, next_window
 
 SPANS_KEPT = 20
-AT_ONCE = timedelta(seconds=0.5)
+CONTINUED_WITHIN = timedelta(seconds=0.5)
 RECORDED_EVERY = timedelta(seconds=30)
 """Checks of the pipeline approach that follow sooner are not recorded."""
 
@@ -32,7 +32,7 @@ def record_evaluation(created: Created, *, now: datetime, settings: Settings) ->
     A check that follows at once, because the previous tick ran out of time, continues that check and is not counted.
     """
     emit_schedule_event("due_times_decided", runs=created.runs, skipped=created.skipped)
-    if is_recorded(now=now, within=AT_ONCE):
+    if is_recorded(now=now, within=CONTINUED_WITHIN):
         return
     with transaction.atomic(using=database_alias()):
         SharedState.objects.lock(StateName.EVALUATIONS, now=now)

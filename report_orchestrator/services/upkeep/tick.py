@@ -1,4 +1,4 @@
-"""One round of maintenance: wake runs that may start, create runs that were overlooked, poll, prune, sweep."""
+"""One round of upkeep: wake runs that may start, create runs that were overlooked, poll, prune, sweep."""
 
 from datetime import datetime, timedelta
 
@@ -29,7 +29,7 @@ NOTIFY_AFTER = timedelta(seconds=10)
 
 
 def tick(*, runtime: Runtime, until: datetime) -> None:
-    """Run one round of maintenance. Any number of clusters may tick at once."""
+    """Run one round of upkeep. Any number of clusters may tick at once."""
     with recording_failure(UpkeepTask.TICK, clock=runtime.clock):
         start_scheduling(runtime=runtime)
         shift_waits_after_rollback(StateName.TICK, now=runtime.clock())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from report_orchestrator.adapters.onelake.appends import AT_ONCE, append_all, pieces
+from report_orchestrator.adapters.onelake.appends import APPENDS_AT_ONCE, append_all, pieces
 from report_orchestrator.exceptions import LeaseLostError
 
 
@@ -33,7 +33,7 @@ def test_pieces_are_the_same_bytes_in_equal_portions(sizes: tuple[int, ...]) -> 
 class TestAppends:
     def test_go_on_while_the_lake_answers_the_last_one(self) -> None:
         """The third piece is read when the first is done, and not before: memory holds no more than a few."""
-        at_once, read = threading.Barrier(AT_ONCE, timeout=10), 0
+        at_once, read = threading.Barrier(APPENDS_AT_ONCE, timeout=10), 0
         given: list[tuple[bytes, int]] = []
 
         def append(piece: bytes, offset: int) -> None:
@@ -43,7 +43,7 @@ class TestAppends:
         def letters() -> Iterator[bytes]:
             nonlocal read
             for letter in (b"a", b"b", b"c", b"d"):
-                assert read <= len(given) + AT_ONCE
+                assert read <= len(given) + APPENDS_AT_ONCE
                 read += 1
                 yield letter
 
@@ -60,7 +60,7 @@ class TestAppends:
         with pytest.raises(SourceFailedError):
             append_all([b"x"] * 100, append, go_on)
 
-        assert len(begun) <= AT_ONCE
+        assert len(begun) <= APPENDS_AT_ONCE
 
     def test_under_way_do_not_hold_up_a_worker_that_is_ended(self) -> None:
         release = threading.Event()
@@ -79,13 +79,13 @@ class TestAppends:
         caller, kept = threading.current_thread(), list[threading.Thread]()
 
         def append(_piece: bytes, offset: int) -> None:
-            assert_released(last if offset == AT_ONCE else first)
+            assert_released(last if offset == APPENDS_AT_ONCE else first)
 
         def heartbeat() -> None:
             kept.append(threading.current_thread())
             (first if len(kept) < 3 else last).set()
 
-        assert append_all([b"x"] * (AT_ONCE + 1), append, heartbeat) == AT_ONCE + 1
+        assert append_all([b"x"] * (APPENDS_AT_ONCE + 1), append, heartbeat) == APPENDS_AT_ONCE + 1
         assert set(kept) == {caller}
 
     def test_under_way_are_done_before_a_lost_lease_is_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ class TestAppends:
 
         with pytest.raises(LeaseLostError):
             append_all([b"x"] * 9, append, heartbeat)
-        assert sorted(done) == list(range(AT_ONCE))
+        assert sorted(done) == list(range(APPENDS_AT_ONCE))
 
     def test_that_a_lake_never_answers_do_not_keep_a_process_from_ending(self) -> None:
         program = """

@@ -12,7 +12,7 @@ import pytest
 from report_orchestrator import testing
 from report_orchestrator.exceptions import TransientError
 from report_orchestrator.models import ReportRun
-from report_orchestrator.services.upkeep import tick as maintenance
+from report_orchestrator.services.upkeep import tick as upkeep
 from report_orchestrator.services.upkeep.temp_files import MAX_FILES, MIN_AGE, sweep_if_due
 from report_orchestrator.signals import schedule_event
 from report_orchestrator.testing import FakePorts, make_runtime
@@ -53,7 +53,7 @@ def test_a_store_with_much_to_sweep_is_swept_a_part_a_minute(fakes: FakePorts) -
 
 
 def test_a_tick_sweeps(fakes: FakePorts) -> None:
-    maintenance.tick(runtime=fakes.runtime(SETTINGS), until=fakes.clock.now + timedelta(seconds=1))
+    upkeep.tick(runtime=fakes.runtime(SETTINGS), until=fakes.clock.now + timedelta(seconds=1))
     assert fakes.store.sweeps == [(MIN_AGE, frozenset())]
 
 
