@@ -8,7 +8,17 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from report_orchestrator.admin.dashboard import board
+from report_orchestrator.services.monitoring import live_reads
+from report_orchestrator.services.monitoring.live_reads import SharedReads
 from tests.support.dashboard import SignIn
+
+
+@pytest.fixture(autouse=True)
+def _reads_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page of a test reads for itself, however soon it follows another one."""
+    monkeypatch.setattr(live_reads, "STAMPS", SharedReads(seconds=0))
+    monkeypatch.setattr(board, "DASHBOARDS", SharedReads(seconds=0))
 
 
 @pytest.fixture

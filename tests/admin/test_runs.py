@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import Settings as DjangoSettings
 
@@ -132,8 +133,9 @@ class TestRuns:
         told = words_of(viewer.get(address(ReportRun, "change", ended.pk)))
         still = words_of(viewer.get(address(ReportRun, "change", waiting.pk)))
 
-        retried, first = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (NOW + timedelta(hours=9), NOW))
-        assert f"Duration: 23.0 s since it was retried at {retried} UTC . First tried at {first} UTC ." in told
+        zone = timezone.get_default_timezone()
+        retried, first = (f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" for at in (NOW + timedelta(hours=9), NOW))
+        assert f"Duration: 23.0 s since it was retried at {retried} . First tried at {first} ." in told
         assert re.search(r"Created \S+ \S+ \S+ \S+ ago, retried \S+ \S+ \S+ \S+ ago\.", still)
 
     def test_the_timeline_tells_each_attempt(self, viewer: Client) -> None:

@@ -10,6 +10,7 @@ import pytest
 from django.core.cache import caches
 from django.db import connection, transaction
 from django.db.models.signals import post_delete
+from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Task
@@ -106,7 +107,7 @@ class TestMessages:
 
 @pytest.mark.django_db
 def test_old_failures_are_deleted_without_reading_their_pickles(tmp_path: Path) -> None:
-    planted, now, deleted = tmp_path / "planted", datetime.now(UTC), list[object]()
+    planted, now, deleted = tmp_path / "planted", timezone.now(), list[object]()
 
     def listen(instance: object, **_kwargs: object) -> None:
         deleted.append(instance)
@@ -116,7 +117,7 @@ def test_old_failures_are_deleted_without_reading_their_pickles(tmp_path: Path) 
         cursor.execute("UPDATE django_q_task SET args = %s", [dbsafe_encode(MakesFolder(planted), copy=False)])
     post_delete.connect(listen, sender=Task)
     try:
-        assert queue.prune_failures(before=now + timedelta(days=1), most=9) == 1
+        assert queue.prune_failures(before=datetime.now(UTC) + timedelta(days=1), most=9) == 1
     finally:
         post_delete.disconnect(listen, sender=Task)
     assert len(deleted) == 1
