@@ -24,6 +24,7 @@ from report_orchestrator.models import (
     SharedState,
     StateName,
 )
+from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.models.shared_state import CLUSTER_PREFIX
 from report_orchestrator.models.upsert import upsert
 from report_orchestrator.runtime import Runtime
@@ -155,10 +156,16 @@ def follow_clock(*, runtime: Runtime, state: SharedState | None = None) -> None:
             SharedState.objects.record(StateName.CLOCK, now=now, detail=_moved_on(history, now).as_json())
 
 
-def accept_clock(now: datetime) -> None:
-    """Continue scheduling from now at a person's request, even if the clock was set back. Call it in a transaction."""
+def accept_clock(now: datetime, *, is_verified: bool) -> None:
+    """Continue scheduling from now, even if the clock was set back. Call it in a transaction, before rows are locked.
+
+    Unless a person has verified the clock, a leap ahead until now can still be undone.
+    """
+    history = ClockHistory.from_state(SharedState.objects.select_for_update().filter(name=StateName.CLOCK).first())
+    if is_verified or history is None or now < history.seen_at:
+        history = ClockHistory(seen_at=now)
+    SharedState.objects.record(StateName.CLOCK, now=now, detail=_moved_on(history, now).as_json())
     _decide_again({}, now)
-    SharedState.objects.record(StateName.CLOCK, now=now)
 
 
 def _last_decision(now: datetime) -> datetime:
@@ -192,6 +199,8 @@ def _undo(leap: Leap, history: ClockHistory, now: datetime, runtime: Runtime) ->
     first_times = _first_times(leap)
     withdrawn = _withdraw_runs(leap, now)
     reports = _decide_again(first_times, now)
+    _correct_switches(leap, now)
+    _correct_pause_of_all(leap, now)
     for model, names in _STAMPS:
         for name in names:
             model._default_manager.filter(**{f"{name}__gte": leap.end}).update(**{name: now})
@@ -251,6 +260,23 @@ def _decide_again(first_times: dict[int, datetime], now: datetime) -> int:
         request_sync({schedule.pk for schedule in schedules})
         count += len(schedules)
     return count
+
+
+def _correct_switches(leap: Leap, now: datetime) -> None:
+    """Let the switches of the leap take effect now, except those that were planned for a later time."""
+    switches = ReportChange.objects.filter(kind=ChangeKind.SWITCHED, noticed_at__gte=leap.end)
+    for schedule, after, noticed_at in switches.values_list("schedule", "after", "noticed_at"):
+        for name in ("live_from", "live_until"):
+            if after[name] and leap.end <= datetime.fromisoformat(after[name]) <= noticed_at:
+                ReportSchedule.objects.filter(pk=schedule, **{name: after[name]}).update(**{name: now})
+
+
+def _correct_pause_of_all(leap: Leap, now: datetime) -> None:
+    for pause in SharedState.objects.filter(name=StateName.ALL_PAUSED, marked_at__gte=leap.end):
+        detail = pause.detail
+        if "since" in detail and datetime.fromisoformat(detail["since"]) >= leap.end:
+            detail = detail | {"since": now.isoformat()}
+        SharedState.objects.record(StateName.ALL_PAUSED, now=now, detail=detail)
 
 
 def _reset_change_stamps(leap: Leap) -> None:

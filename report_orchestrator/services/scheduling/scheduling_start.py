@@ -47,8 +47,8 @@ def schedule_from_now(*, actor: str, runtime: Runtime) -> datetime:
 def _start(runtime: Runtime, *, actor: str) -> datetime:
     now = runtime.clock()
     SharedState.objects.record(StateName.SCHEDULING, now=now)
+    accept_clock(now, is_verified=bool(actor))
     drop_undecided_times(ReportSchedule.objects.filter(report_model=runtime.reports.label), now=now)
-    accept_clock(now)
     emit_schedule_event("scheduling_starts", at=now, actor=actor)
     return now
 

@@ -45,9 +45,10 @@ def switch_to_live(
         NotPossibleError: one of the keys is no report, `at` is years away, or `at` is in the future and the report is live
             until a planned switch to shadow: its times before `at` would belong to neither system.
     """
-    switched = _begin(keys, at, runtime)
+    _begin(keys, at, runtime)
     with transaction.atomic(using=database_alias()):
-        for row in _locked(keys, runtime):
+        rows, switched = _lock(keys, at, runtime)
+        for row in rows:
             if not _is_live_after(row, switched.at, runtime):
                 _refuse_planned_end(row, switched.at, runtime)
                 switched.run_ids += _decide_until_planned_end(row, switched.at, runtime)
@@ -72,9 +73,10 @@ def switch_to_shadow(
             "The other system cannot take over in the past, because later times may have run here. Give a future time.",
             code=RefusalCode.IN_THE_PAST,
         )
-    switched = _begin(keys, at, runtime)
+    _begin(keys, at, runtime)
     with transaction.atomic(using=database_alias()):
-        for row in _locked(keys, runtime):
+        rows, switched = _lock(keys, at, runtime)
+        for row in rows:
             if not _is_in_shadow_after(row, switched.at, runtime):
                 row.live_until = switched.at
                 switched.reports.append(row)
@@ -128,15 +130,14 @@ def _is_in_shadow_after(row: ReportSchedule, at: datetime, runtime: Runtime) -> 
     return row.live_until <= at
 
 
-def _begin(keys: Sequence[str] | None, at: datetime | None, runtime: Runtime) -> Switched:
-    """Decide the times until now by the mode before the switch, if scheduling has started. Return an empty result."""
+def _begin(keys: Sequence[str] | None, at: datetime | None, runtime: Runtime) -> None:
+    """Decide the times until now by the mode before the switch, if scheduling has started."""
     if keys is not None:
         find_schedules(keys, runtime)
     if at is not None:
         refuse_if_far_away(at.date(), runtime.clock())
     if has_started():
         open_due_runs(runtime=runtime, schedules=_chosen(keys, runtime))
-    return Switched(at=at or runtime.clock())
 
 
 def _chosen(keys: Sequence[str] | None, runtime: Runtime) -> ScheduleQuerySet:
@@ -144,8 +145,10 @@ def _chosen(keys: Sequence[str] | None, runtime: Runtime) -> ScheduleQuerySet:
     return rows if keys is None else rows.filter(report_key__in=keys)
 
 
-def _locked(keys: Sequence[str] | None, runtime: Runtime) -> list[ReportSchedule]:
-    return list(_chosen(keys, runtime).select_for_update().order_by("pk"))
+def _lock(keys: Sequence[str] | None, at: datetime | None, runtime: Runtime) -> tuple[list[ReportSchedule], Switched]:
+    """Return the locked rows and an empty result. Times that a tick decided before the locks precede the switch."""
+    rows = list(_chosen(keys, runtime).select_for_update().order_by("pk"))
+    return rows, Switched(at=at or runtime.clock())
 
 
 def _release_shadow_runs(switched: Switched, runtime: Runtime) -> list[int]:

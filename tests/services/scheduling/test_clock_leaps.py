@@ -16,8 +16,9 @@ from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.monitoring.findings import Finding, check_health
 from report_orchestrator.services.running.worker import advance, run_due
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
-from report_orchestrator.services.scheduling.pausing import pause, resume
-from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now
+from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
+from report_orchestrator.services.scheduling.scheduling_start import schedule_from_now, start_scheduling
+from report_orchestrator.services.scheduling.switch import switch_to_live, switch_to_shadow
 from report_orchestrator.services.timetable.queue_sync import sync_schedules
 from report_orchestrator.services.upkeep.tick import tick
 from report_orchestrator.testing import FakePorts, geo_report, make_runtime
@@ -307,3 +308,62 @@ def test_a_clock_that_is_set_back_takes_no_run_from_its_worker_and_starts_what_i
     assert run_due(None, runtime=fakes.runtime(SETTINGS), until=until) == 1
     statuses = [ReportRun.objects.get(pk=run.pk).status for run in (queued, working)]
     assert statuses == [Status.SUCCEEDED, Status.RUNNING]
+
+
+def test_a_first_start_by_a_clock_that_is_ahead_is_undone_too(hourly: FakePorts) -> None:
+    hourly.clock.advance(days=1)
+    start_scheduling(runtime=hourly.runtime(SETTINGS))
+    hourly.clock.advance(days=-1, seconds=25)
+    open_due_runs(runtime=hourly.runtime(SETTINGS))
+    assert ReportSchedule.objects.get().next_run_at == datetime(2026, 7, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("mode", ["live", "shadow"])
+def test_a_switch_by_a_clock_that_is_ahead_takes_effect_when_it_is_back(hourly: FakePorts, mode: str) -> None:
+    settings = SettingsFactory.make(SHADOW=mode == "live", OVERLAP="allow")
+    switch = switch_to_live if mode == "live" else switch_to_shadow
+    start_scheduling(runtime=hourly.runtime(settings))
+    hourly.clock.advance(days=400)
+    switch(None, actor="ann", runtime=hourly.runtime(settings))
+    hourly.clock.advance(days=-400, seconds=25)
+    open_due_runs(runtime=hourly.runtime(settings))
+    hourly.clock.advance(hours=1)
+    open_due_runs(runtime=hourly.runtime(settings))
+    triggers = list(ReportRun.objects.values_list("scheduled_for", "trigger"))
+    assert triggers == [(datetime(2026, 7, 1, 10, tzinfo=UTC), "scheduled" if mode == "live" else "shadow")]
+
+
+@pytest.mark.parametrize("is_made_ahead", [True, False])
+def test_a_planned_switch_keeps_its_time_although_the_clock_leaps(hourly: FakePorts, is_made_ahead: bool) -> None:
+    runtime, planned = hourly.runtime(SettingsFactory.make(SHADOW=True)), datetime(2026, 7, 5, tzinfo=UTC)
+    start_scheduling(runtime=runtime)
+    if not is_made_ahead:
+        switch_to_live(None, at=planned, actor="ann", runtime=runtime)
+    hourly.clock.advance(days=2)
+    open_due_runs(runtime=runtime)
+    if is_made_ahead:
+        switch_to_live(None, at=planned, actor="ann", runtime=runtime)
+    hourly.clock.advance(days=-2, seconds=25)
+    open_due_runs(runtime=runtime)
+    assert ReportSchedule.objects.get().live_from == planned
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_times_of_a_pause_of_all_by_a_clock_that_is_ahead_are_missed_when_it_is_back(
+    hourly: FakePorts, times: int
+) -> None:
+    runtime = hourly.runtime(
+        SettingsFactory.make(MISSED_RUNS="none", CRON_SENSOR_INTERVAL_SECONDS=7200, OVERLAP="allow")
+    )
+    start_scheduling(runtime=runtime)
+    hourly.clock.advance(days=1)
+    open_due_runs(runtime=runtime)
+    for _ in range(times):
+        hourly.clock.advance(seconds=1)
+        pause_all(actor="ann", reason="", runtime=runtime)
+    hourly.clock.advance(days=-1, seconds=25)
+    open_due_runs(runtime=runtime)
+    hourly.clock.advance(hours=1)
+    resume_all(actor="ann", runtime=runtime)
+    open_due_runs(runtime=runtime)
+    assert occurrences() == [(datetime(2026, 7, 1, 10, tzinfo=UTC), Status.SKIPPED)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,9 +12,12 @@ from report_orchestrator.conf import Settings, get_settings
 from report_orchestrator.domain.runs import Status, Trigger
 from report_orchestrator.exceptions import FireantError, InvalidReportError, NotPossibleError
 from report_orchestrator.models import ReportChange, ReportRun, ReportSchedule
+from report_orchestrator.models.schedules import ScheduleQuerySet
+from report_orchestrator.runtime import Runtime
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.monitoring.hourly_outcomes import read_hours
 from report_orchestrator.services.running.worker import run_due
+from report_orchestrator.services.scheduling import switch as switch_module
 from report_orchestrator.services.scheduling.backfill import Days, open_backfill, plan_backfill
 from report_orchestrator.services.scheduling.create_runs import open_manual_run
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
@@ -219,6 +223,23 @@ class TestSwitch:
             switch(fakes, "shadow", at=START, settings=LIVE)
         with pytest.raises(NotPossibleError, match="4711 does not exist"):
             switch(fakes, "live", "4711")
+
+    def test_a_time_that_a_tick_decides_before_the_rows_are_locked_stays_here(
+        self, fakes: FakePorts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chosen = switch_module._chosen
+        calls = iter(["to decide", "to lock"])
+
+        def chosen_after_a_tick(keys: Sequence[str] | None, runtime: Runtime) -> ScheduleQuerySet:
+            if next(calls) == "to lock":
+                work(fakes, LIVE)
+            return chosen(keys, runtime)
+
+        monkeypatch.setattr(switch_module, "_chosen", chosen_after_a_tick)
+        switch(fakes, "shadow", settings=LIVE)
+        assert submitted(fakes) == ["1", "2"]
+        run = ReportRun.objects.filter(report_key="1").get()
+        assert run.schedule.is_live_at(run.scheduled_for, unless_switched=True)
 
     def test_a_run_under_way_ends_where_it_began(self, fakes: FakePorts) -> None:
         fakes.fireant.fail("submit", FireantError("rejected", code="fireant_422"))
