@@ -190,7 +190,7 @@ class RefusalCode(StrEnum):
 
     __repr__ = str.__repr__
 
-    MOVED_ON = "moved_on", _("The run has changed since you opened this page. Nothing was changed. Reload it.")
+    MOVED_ON = "moved_on", _("The run has changed since you opened this page. It was left as it is. Reload the page.")
     CHANGED_JUST_NOW = "changed_just_now", _("Someone else changed the run just now. Reload it.")
     KEEPS_CHANGING = "keeps_changing", _("The run keeps changing. Try again in a moment.")
     HAS_ENDED = "has_ended", _("The run has already ended. There is nothing to cancel.")

@@ -46,6 +46,14 @@ class TestChanges:
 
         assert "name: — → Flood ; of_a_later_version: — → [1]" in page_text
 
+    def test_the_changes_of_one_report_are_not_hidden_below_other_reports_problems(self, viewer: Client) -> None:
+        change = make_change()
+        make_schedule(name="Ill", state="quarantined", problem="Correct the cron.")
+        page = address(ReportChange, "changelist")
+
+        assert "Quarantined: invalid definitions" in words_of(viewer.get(page))
+        assert "Quarantined: invalid definitions" not in words_of(viewer.get(page, {"report": str(change.schedule_id)}))
+
     def test_newest_changes_stand_first(self, viewer: Client) -> None:
         older, newer = make_change(), make_change(noticed_at=NOW + timedelta(hours=1))
 

@@ -11,9 +11,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from report_orchestrator.admin.ui.expected import describe_end
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.monitoring import timeline
+from report_orchestrator.services.reports.expected_end import ExpectedEnd
 from tests.support.admin_pages import HOSTILE, address, make_run, make_schedule, make_step, page_of, text_of, words_of
 from tests.support.dashboard import SignIn, dashboard_address
 
@@ -183,8 +185,26 @@ class TestExpectedEnds:
 
         words = words_of(viewer.get(TIMELINE))
 
+        assert "Longest in progress" in words
         assert "(Flood) report data 1 h" in words
         assert "! more than twice as long as usual 1 min 0 s overdue since" in words
+
+    def test_the_dashboard_leads_from_runs_in_progress_to_their_ends(self, viewer: Client) -> None:
+        link = f'href="{TIMELINE}#ro-in-progress"'
+        assert link not in text_of(viewer.get(dashboard_address()))
+
+        make_run(status=Status.DEFERRED, scheduled_for=NOW - MINUTE, started_at=NOW - MINUTE)
+
+        assert link in text_of(viewer.get(dashboard_address()))
+        assert 'id="ro-in-progress"' in text_of(viewer.get(TIMELINE))
+
+    def test_an_end_that_is_certain_to_the_minute_is_told_once(self) -> None:
+        def told(latest: timedelta) -> str:
+            end = ExpectedEnd(so_far=MINUTE, typical=2 * MINUTE, at=NOW + MINUTE, at_latest=NOW + latest)
+            return describe_end(end, NOW)
+
+        assert "9 of 10" in told(2 * MINUTE)
+        assert told(MINUTE) == told(2 * MINUTE).split(",")[0]
 
     def test_a_run_page_tells_its_end(self, viewer: Client) -> None:
         report = make_schedule()

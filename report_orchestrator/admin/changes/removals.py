@@ -79,7 +79,7 @@ class RemovalsAdmin(ConfirmingAdmin[ReportChange]):
         mark = _last_discovery()
         visible = visible_rows(self.admin_site, ReportSchedule, request)
         ill = visible.filter(state=ScheduleState.QUARANTINED).order_by("name", "pk")
-        quarantined = list(ill[: SHOWN + 1])
+        quarantined = [] if "report" in request.GET else list(ill[: SHOWN + 1])
         return {
             "discovered_at": instant(mark.marked_at) if mark.marked_at else "",
             "examined": mark.detail.get("examined", 0),

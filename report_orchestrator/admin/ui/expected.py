@@ -20,8 +20,10 @@ def describe_end(expected: ExpectedEnd, now: datetime) -> str:
         return gettext("overdue since {time}").format(time=day_and_clock(expected.at_latest, now))
     if expected.at < now:
         return gettext("in 9 of 10 cases by {latest}").format(latest=day_and_clock(expected.at_latest, now))
-    text = gettext("about {time}, in 9 of 10 cases by {latest}")
-    return text.format(time=day_and_clock(expected.at, now), latest=day_and_clock(expected.at_latest, now))
+    time, latest = day_and_clock(expected.at, now), day_and_clock(expected.at_latest, now)
+    if time == latest:
+        return gettext("about {time}").format(time=time)
+    return gettext("about {time}, in 9 of 10 cases by {latest}").format(time=time, latest=latest)
 
 
 def slow_warning(expected: ExpectedEnd) -> SafeString | str:

@@ -82,7 +82,7 @@ class TestRuns:
 
         page_text = words_of(boss.post(url_of("retry"), form, follow=True))
 
-        assert "The run has changed since you opened this page. Nothing was changed. Reload it." in page_text
+        assert "The run has changed since you opened this page. It was left as it is. Reload the page." in page_text
         assert everything() == before
 
     def test_a_run_that_ended_between_question_and_answer_is_left_alone(self, boss: Client, outside: FakePorts) -> None:
