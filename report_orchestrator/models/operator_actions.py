@@ -10,9 +10,12 @@ LONGEST_NAME = 100
 """Characters of a user name in the audit, which also has the ID."""
 
 
-def actor_name(user_name: str, user_id: object) -> str:
-    """Return a user as the audit names them. The name alone could be another person's once this user is deleted."""
-    return f"{user_name[:LONGEST_NAME]} (user {user_id})"
+def actor_name(user_name: object, user_id: object) -> str:
+    """Return a user as the audit names them. The name alone could be another person's once this user is deleted.
+
+    A project's user model may have names that are no texts, such as numbers.
+    """
+    return f"{str(user_name)[:LONGEST_NAME]} (user {user_id})"
 
 
 class InterventionKind(models.TextChoices):

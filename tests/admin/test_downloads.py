@@ -124,9 +124,10 @@ class TestDownload:
         client.get(address_of(run)).getvalue()
 
         [record] = Intervention.objects.filter(run=run)
-        assert (record.kind, record.actor, record.reason) == ("downloaded", "person 0", "")
+        user = LogEntry.objects.get().user_id
+        assert (record.kind, record.actor, record.reason) == ("downloaded", f"person 0 (user {user})", "")
         assert LogEntry.objects.get().change_message == "Downloaded the result."
-        assert "run_downloaded actor=&#x27;person 0&#x27;" in words_of(client.get(page_of(run)))
+        assert f"run_downloaded actor=&#x27;person 0 (user {user})&#x27;" in words_of(client.get(page_of(run)))
 
 
 class TestAResultThatDiffers:

@@ -21,6 +21,7 @@ from report_orchestrator.conf import Settings, current_secrets, get_settings
 from report_orchestrator.exceptions import OrchestratorError
 from report_orchestrator.masking import masked
 from report_orchestrator.models import ReportRun
+from report_orchestrator.models.operator_actions import actor_name
 from report_orchestrator.services.evidence.downloads import download_result
 from report_orchestrator.wiring import get_runtime
 
@@ -43,8 +44,9 @@ class DownloadAdmin(PreviewAdmin, ConfirmingAdmin[ReportRun]):
         run = self.run_with_result(request, pk)
         if not self.has_download_results_permission(request):
             raise PermissionDenied
+        actor = actor_name(request.user.get_username(), request.user.pk)
         try:
-            chunks = download_result(run, actor=request.user.get_username(), runtime=get_runtime())
+            chunks = download_result(run, actor=actor, runtime=get_runtime())
         except OrchestratorError as error:
             problem = masked(error.message, current_secrets())
             return self.result_page(request, run, problem=problem, status=HTTPStatus.CONFLICT)
