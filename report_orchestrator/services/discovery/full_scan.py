@@ -73,7 +73,8 @@ def _discover(scan: Scan, accepted: Acceptance | None) -> list[ReportSchedule]:
     while chunk := list(islice(summaries, CHUNK)):
         scanned_keys.update(summary.key for summary in chunk)
         sync_chunk(chunk, scan, read_at=read_at)
-        renew_lease(runtime)
+        if not result.dry_run:
+            renew_lease(runtime)
     removed = _remove_missing(scanned_keys, scan, accepted)
     if not result.dry_run:
         result.changes += correct_next_times(runtime=runtime)

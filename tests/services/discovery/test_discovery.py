@@ -9,7 +9,7 @@ import pytest
 
 from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.reports import Report, ReportSummary
-from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState
+from report_orchestrator.models import ReportChange, ReportSchedule, ScheduleState, SharedState, StateName
 from report_orchestrator.models.changes import ChangeKind
 from report_orchestrator.services.discovery.changed import refresh
 from report_orchestrator.services.discovery.full_scan import discover
@@ -137,6 +137,13 @@ def test_a_dry_run_says_the_same_and_writes_nothing(fakes: FakePorts) -> None:
     fakes.reports.add(geo_report("1"))
     assert kinds(discover(runtime=fakes.runtime(get_settings()), dry_run=True)) == ["new"]
     assert not ReportSchedule.objects.exists()
+
+
+def test_a_dry_run_leaves_the_lease_of_a_lost_discovery(fakes: FakePorts) -> None:
+    fakes.reports.add(geo_report("1"))
+    SharedState.objects.create(name=StateName.DISCOVERY_LEASE, due_at=START)
+    discover(runtime=fakes.runtime(get_settings()), dry_run=True)
+    assert SharedState.objects.get(name=StateName.DISCOVERY_LEASE).due_at == START
 
 
 def test_a_refresh_touches_only_the_named_reports(fakes: FakePorts) -> None:
