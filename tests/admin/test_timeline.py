@@ -136,6 +136,10 @@ def test_the_table_says_the_same(viewer: Client) -> None:
     assert f'<td><a href="{page_of(run)}">' in page
 
 
+def test_a_search_that_no_database_can_hold_is_refused(sign_in: SignIn) -> None:
+    assert sign_in("view_reportschedule").get(TIMELINE, {"q": "a\x00"}).status_code == HTTPStatus.BAD_REQUEST
+
+
 def test_a_reader_without_runs_sees_due_times_only(sign_in: SignIn) -> None:
     run = long_run(make_schedule(next_run_at=NOW + HOUR))
     drawn = chart(sign_in("view_reportschedule"))

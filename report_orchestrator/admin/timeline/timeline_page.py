@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import BadRequest
 from django.core.paginator import Page
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -89,6 +90,8 @@ class TimelinePage(ConfirmingAdmin[ReportSchedule]):
     def _page(self, request: HttpRequest, conditions: ConditionFilter) -> Page[ReportSchedule]:
         """Return the reports chosen, by name. Removed ones only if their state is chosen."""
         text, state = request.GET.get("q", "")[:LONGEST_SEARCH], request.GET.get("state")
+        if "\x00" in text:
+            raise BadRequest("A search has no NUL.")
         reports = self.get_queryset(request)
         chosen = (
             reports.filter(state=state)

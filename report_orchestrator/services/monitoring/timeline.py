@@ -1,9 +1,10 @@
 """The timeline: the runs of many reports in the last hours, and their due times in the next."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import merge
 from itertools import islice
 
 from django.db.models import Q, QuerySet
@@ -127,15 +128,21 @@ def due_times(
     reports: Sequence[ReportSchedule], now: datetime, end: datetime, settings: Settings
 ) -> tuple[Mapping[int, Sequence[datetime]], datetime | None]:
     """Return the due times before `end` by report, late ones included, and until when they are complete if not to the end."""
-    found: list[tuple[datetime, int]] = []
-    for report in reports:
-        first = report.next_run_at
-        if first is None or first >= end or not report.is_live_at(now, unless_switched=not settings.shadow):
-            continue
-        later = cron_times(report.cron, report.timezone, after=max(first, now), until=end)
-        found += ((at, report.pk) for at in (first, *islice(later, MAX_TIMES // 10)))
-    found.sort()
+    # Merged as they are computed: many frequent reports have hundreds of thousands of times.
+    each = (
+        _times_of(report, now, end) for report in reports if report.is_live_at(now, unless_switched=not settings.shadow)
+    )
+    found = list(islice(merge(*each), MAX_TIMES + 1))
     due: dict[int, list[datetime]] = defaultdict(list)
     for at, key in found[:MAX_TIMES]:
         due[key].append(at)
     return due, found[MAX_TIMES][0] if len(found) > MAX_TIMES else None
+
+
+def _times_of(report: ReportSchedule, now: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
+    first = report.next_run_at
+    if first is None or first >= end:
+        return
+    yield first, report.pk
+    for at in cron_times(report.cron, report.timezone, after=max(first, now), until=end):
+        yield at, report.pk

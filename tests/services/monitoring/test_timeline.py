@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from report_orchestrator.conf import get_settings
 from report_orchestrator.domain.runs import Status
 from report_orchestrator.models import ReportRun, ReportSchedule
 from report_orchestrator.services.monitoring import timeline
+from report_orchestrator.services.monitoring.forecast import cron_times
 from report_orchestrator.services.monitoring.timeline import Timeline, read_timeline
 from tests.support.admin_pages import make_run, make_schedule, make_step
 
@@ -103,3 +105,27 @@ def test_nothing_is_said_to_be_cut_if_all_is_drawn() -> None:
     shown = drawn(report)
 
     assert (shown.runs_from, shown.due_until) == (None, None)
+
+
+def test_all_due_times_of_a_frequent_report_are_drawn() -> None:
+    report = make_schedule(cron="* * * * *", next_run_at=NOW + MINUTE)
+
+    shown = drawn(report)
+
+    assert shown.due[report.pk][-1] == shown.end - MINUTE
+    assert shown.due_until is None
+
+
+def test_only_due_times_that_are_drawn_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+
+    def counted(*args: Any, **given: Any) -> Iterator[datetime]:
+        for at in cron_times(*args, **given):
+            computed.append(at)
+            yield at
+
+    monkeypatch.setattr(timeline, "cron_times", counted)
+    monkeypatch.setattr(timeline, "MAX_TIMES", 10)
+    drawn(*(make_schedule(cron="* * * * *", next_run_at=NOW + MINUTE) for _each in range(20)))
+
+    assert len(computed) <= 10 + 1
