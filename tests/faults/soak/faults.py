@@ -143,11 +143,22 @@ def let_the_replica_lag(stage: Stage) -> int:
 
 
 def lose_messages(stage: Stage) -> int:
-    """Let Redis lose its waiting messages."""
+    """Let Redis lose the messages of new runs, while the process that takes them is stopped."""
     queue = stage.setup.queue
     assert queue is not None
-    waiting = queue.llen(f"django_q:{stage.setup.direct.queue}:q")
-    queue.flushdb()
+    pushers = [
+        process for process in stage.cluster.processes_once_started() if stage.cluster.role(process.pid) == "pusher"
+    ]
+    try:
+        for pusher in pushers:
+            pusher.suspend()
+        stage.run_reports()
+        waiting = queue.llen(f"django_q:{stage.setup.direct.queue}:q")
+        queue.flushdb()
+        for pusher in pushers:
+            pusher.resume()
+    except psutil.NoSuchProcess:
+        return 0
     return int(waiting)
 
 
