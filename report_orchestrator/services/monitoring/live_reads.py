@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from django.db.models import Count, QuerySet, Subquery, Sum, Value
@@ -19,17 +20,29 @@ class SharedReads:
     def __init__(self, *, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._answers: dict[Hashable, tuple[float, Any]] = {}
+        self._answers: dict[Hashable, tuple[float, Future[Any]]] = {}
 
     def get(self, question: Hashable, read: Callable[[], T]) -> T:
-        """Return the answer; its age counts from before it was read."""
+        """Return the answer; its age counts from before it was read. If the read fails, all who wait for it fail."""
+        mine: Future[Any] = Future()
         with self._lock:
             now = time.monotonic()
-            self._answers = {each: kept for each, kept in self._answers.items() if now - kept[0] < self._seconds}
-            if question not in self._answers:
-                self._answers[question] = (now, read())
-            answer: T = self._answers[question][1]
-            return answer
+            self._answers = {each: kept for each, kept in self._answers.items() if self._is_shared(*kept, now)}
+            answer: Future[T] = self._answers.setdefault(question, (now, mine))[1]
+        if answer is mine:
+            self._read(mine, read)  # without the lock: a slow database delays no other question
+        return answer.result()
+
+    def _is_shared(self, at: float, answer: Future[Any], now: float) -> bool:
+        """Return True also during a read that takes longer: else all who wait would read one after the other."""
+        return not answer.done() or (now - at < self._seconds and answer.exception() is None)
+
+    @staticmethod
+    def _read(answer: Future[Any], read: Callable[[], Any]) -> None:
+        try:
+            answer.set_result(read())
+        except BaseException as error:  # noqa: BLE001 - raised by all who wait
+            answer.set_exception(error)
 
     def clear(self) -> None:
         with self._lock:
