@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from django.utils import timezone
@@ -197,23 +197,23 @@ def _after(instant: datetime, times: Sequence[datetime]) -> Sequence[datetime]:
     return times[bisect_right(times, instant) :]
 
 
-def on_time_since(now: datetime, settings: Settings, switch: Switch | None) -> datetime:
+def on_time_since(now: datetime, settings: Settings, switch: Switch | None, zone: tzinfo | None = None) -> datetime:
     """Return the instant after which a time is on time if it is decided now; earlier ones were missed.
 
     Times before a switch of approach are judged by the approach that was in effect then, unless the first tick after the
-    switch was itself missed.
+    switch was itself missed. `zone` is the project's time zone; the current one by default.
     """
-    since = _on_time_since(now, settings)
+    since = _on_time_since(now, settings, zone)
     if switch is not None and since < switch.at <= now:
         return switch.on_time_since
     return since
 
 
-def _on_time_since(now: datetime, settings: Settings) -> datetime:
+def _on_time_since(now: datetime, settings: Settings, zone: tzinfo | None) -> datetime:
     if settings.scheduling_approach != "schedule":
         return now - longest_delay(settings)
-    window = last_window(now, settings)
-    return min(last_window(window - datetime.resolution, settings), window - settings.schedule_interval)
+    window = last_window(now, settings, zone)
+    return min(last_window(window - datetime.resolution, settings, zone), window - settings.schedule_interval)
 
 
 def longest_delay(settings: Settings) -> timedelta:
@@ -223,9 +223,10 @@ def longest_delay(settings: Settings) -> timedelta:
     return SHORTEST_DELAY
 
 
-def last_window(now: datetime, settings: Settings) -> datetime:
+def last_window(now: datetime, settings: Settings, zone: tzinfo | None = None) -> datetime:
     """Return the last time of the window's cron, `now` included."""
-    return last_time(parse_cron(settings.schedule_cron_expression), timezone.get_default_timezone(), until=now)
+    cron = parse_cron(settings.schedule_cron_expression)
+    return last_time(cron, zone or timezone.get_default_timezone(), until=now)
 
 
 def next_window(after: datetime, settings: Settings) -> datetime:

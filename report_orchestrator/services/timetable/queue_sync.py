@@ -1,15 +1,18 @@
 """Update the queue's schedule table to the effective scheduling approach, without a restart.
 
-The shared state `StateName.SCHEDULES` keeps four keys in its detail: `in_force`, the settings synced last; `switch`, when
-others were replaced by them; `reports`, the primary keys of reports that changed since; and `stale`, a token while the
-whole table has to be synced. Its `due_at` is the time of the next check for rows that somebody deleted or damaged.
+The shared state `StateName.SCHEDULES` keeps five keys in its detail: `in_force`, the settings synced last; `time_zone`, the
+project's at that time; `switch`, when others were replaced by them; `reports`, the primary keys of reports that changed
+since; and `stale`, a token while the whole table has to be synced. Its `due_at` is the time of the next check for
+rows that somebody deleted or damaged.
 """
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.utils import timezone
 
 from report_orchestrator.conf import FIELDS, Settings
 from report_orchestrator.models import ReportChange, SharedState, StateName
@@ -84,7 +87,11 @@ def _begin(runtime: Runtime) -> tuple[Settings, str]:
         settings = runtime.read_settings()
         state = SharedState.objects.get(name=StateName.SCHEDULES)
         switch = _switch(state, settings, now)
-        detail: dict[str, object] = {"in_force": schedule_settings(settings), "stale": token}
+        detail: dict[str, object] = {
+            "in_force": schedule_settings(settings),
+            "time_zone": timezone.get_default_timezone_name(),
+            "stale": token,
+        }
         _write(state, detail if switch is None else detail | {"switch": switch.as_json()})
     return settings, token
 
@@ -113,16 +120,23 @@ def _switch(state: SharedState, settings: Settings, now: datetime) -> Switch | N
     if "in_force" not in state.detail:
         return last
     in_force = effective_settings(settings, states={StateName.SCHEDULES: state})
-    if all(getattr(in_force, name) == getattr(settings, name) for name in DECIDING):
+    zone = state.detail.get("time_zone", timezone.get_default_timezone_name())
+    same_windows = in_force.scheduling_approach != "schedule" or zone == timezone.get_default_timezone_name()
+    if same_windows and all(getattr(in_force, name) == getattr(settings, name) for name in DECIDING):
         return last
-    _record_switch(state, settings, now)
-    return Switch(at=now, on_time_since=on_time_since(now, in_force, last))
+    _record_switch(state, settings, now, zone)
+    return Switch(at=now, on_time_since=on_time_since(now, in_force, last, ZoneInfo(zone)))
 
 
-def _record_switch(state: SharedState, settings: Settings, now: datetime) -> None:
-    """Record the settings that changed, by name, for the audit."""
-    before, after = state.detail["in_force"], schedule_settings(settings)
-    changed = {SETTING_NAMES[name]: name for name in DECIDING if before.get(name) != after[name]}
+def _record_switch(state: SharedState, settings: Settings, now: datetime, zone: str) -> None:
+    """Record the settings that changed, by name, for the audit. `zone` is the project's time zone before."""
+    before = {"time_zone": zone, **state.detail["in_force"]}
+    after = {"time_zone": timezone.get_default_timezone_name(), **schedule_settings(settings)}
+    changed = {
+        SETTING_NAMES.get(name, "TIME_ZONE"): name
+        for name in (*DECIDING, "time_zone")
+        if before.get(name) != after[name]
+    }
     ReportChange.objects.create(
         schedule=None,
         kind=ChangeKind.APPROACH,

@@ -10,7 +10,7 @@ from pytest_django import Settings as DjangoSettings
 
 from report_orchestrator.conf import Settings, get_settings
 from report_orchestrator.domain.runs import Status
-from report_orchestrator.models import ReportRun
+from report_orchestrator.models import ReportChange, ReportRun
 from report_orchestrator.services.discovery.full_scan import discover
 from report_orchestrator.services.scheduling.open_due_runs import open_due_runs
 from report_orchestrator.services.scheduling.pausing import pause, pause_all, resume, resume_all
@@ -143,6 +143,23 @@ def test_a_change_of_the_window_leaves_the_times_before_it_on_time(
     sync_schedules(runtime=fakes.runtime(new))
     tick(fakes, at(1, 6, 45, 5), new)
     assert times() == expected
+
+
+def test_another_time_zone_of_the_project_leaves_the_times_that_wait_for_a_window_on_time(
+    fakes: FakePorts, settings: DjangoSettings
+) -> None:
+    settings.TIME_ZONE = "UTC"
+    discovered(fakes, "0 */3 * * *", at(1, 5), timezone="Europe/Dublin")
+    sync_schedules(runtime=fakes.runtime(daily()))
+    tick(fakes, at(1, 6), daily())
+    settings.TIME_ZONE = "Pacific/Honolulu"  # the next window is at 16:00 UTC instead of 06:00
+    fakes.clock.now = at(2, 5)
+    sync_schedules(runtime=fakes.runtime(daily()))
+    change = ReportChange.objects.get(kind="approach")
+    assert (change.before, change.after) == ({"TIME_ZONE": "UTC"}, {"TIME_ZONE": "Pacific/Honolulu"})
+    tick(fakes, at(2, 16), daily())
+    assert times(Status.SKIPPED) == []
+    assert times(Status.QUEUED) == [at(1, 8) + timedelta(hours=hours) for hours in range(0, 31, 3)]
 
 
 def test_a_shorter_interval_of_the_sensor_leaves_the_times_before_it_on_time(fakes: FakePorts) -> None:
