@@ -12,6 +12,7 @@ from multiprocessing import active_children
 from typing import Any
 
 from django_q import cluster
+from django_q.brokers import Broker
 from django_q.conf import Conf
 from django_q.monitor import monitor
 from django_q.pusher import pusher
@@ -62,7 +63,10 @@ class Guard(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
         # Those of `multiprocessing` need `/dev/shm`, and are not used anyway.
         cluster.Queue, cluster.Event = Channel, Flag
         super().__init__(stop_event, start_event, *args, **kwargs, start=False)
-        self.broker.set_stat = StatisticsWriter(self.broker.cache)
+        if (
+            type(self.broker).set_stat is Broker.set_stat
+        ):  # Redis keeps statistics itself, and reads nothing to write them
+            self.broker.set_stat = StatisticsWriter(self.broker.cache)
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop_event.set())
         self.grace = math.inf if grace is None else grace.total_seconds()
         self.backoffs: defaultdict[str, RestartBackoff] = defaultdict(RestartBackoff)
