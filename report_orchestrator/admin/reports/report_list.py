@@ -76,28 +76,33 @@ class ReportList(ReadOnlyAdmin[ReportSchedule]):
         changelist = super().get_changelist_instance(request)
         rows: list[ReportSchedule] = list(changelist.result_list)
         past = recent_runs_by_schedule([row.pk for row in rows]) if may_view_runs(request) else {}
-        self._attach_context(request, rows, past)
+        bound = late_before(get_ports().clock(), settings_for(request))
+        is_any_late = any(row.next_run_at and row.next_run_at < bound for row in rows)
+        self._attach_context(request, rows, past, all_paused=is_any_late and all_are_paused())
         return changelist
 
     def get_object(self, *args: Any, **kwargs: Any) -> ReportSchedule | None:
-        """Attach the context, which the state needs on the report's page too. No column of the page needs the last runs."""
+        """Attach the context, which the state needs on the report's page too; it shows neither last runs nor lateness by it."""
         schedule: ReportSchedule | None = super().get_object(*args, **kwargs)
         if schedule is not None:
-            self._attach_context(args[0], [schedule], {})
+            self._attach_context(args[0], [schedule], {}, all_paused=False)
         return schedule
 
     def _attach_context(
-        self, request: HttpRequest, rows: Sequence[ReportSchedule], past: Mapping[int, Sequence[PastRun]]
+        self,
+        request: HttpRequest,
+        rows: Sequence[ReportSchedule],
+        past: Mapping[int, Sequence[PastRun]],
+        *,
+        all_paused: bool,
     ) -> None:
         now = get_ports().clock()
         bound = late_before(now, settings_for(request))
-        is_any_late = any(row.next_run_at and row.next_run_at < bound for row in rows)
-        pause = is_any_late and all_are_paused()
         for row in rows:
             context = RowContext(
                 now=now,
                 late_before=bound,
-                all_are_paused=pause,
+                all_are_paused=all_paused,
                 live_unless_switched=not settings_for(request).shadow,
                 past=past.get(row.pk, ()),
                 host_address=host_report_address(self.admin_site, row, request),
