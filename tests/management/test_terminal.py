@@ -62,6 +62,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "cancel_run": ("{run}", "--reason", NAME),
     "discover_reports": (),
     "explain_cron": (f"0 6 * * {NAME}",),
+    "list_changes": (),
+    "list_reports": (),
+    "list_runs": (),
     "orchestrator_doctor": (),
     "orchestrator_health": (),
     "orchestrator_status": (),
@@ -130,3 +133,13 @@ def test_no_control_or_format_character_leaves_a_command(
     assert {letter for letter in ours if unicodedata.category(letter) in {"Cc", "Cf"}} - {"\n", "\t"} == set()
     assert "\x1b[31m" not in written
     assert not [line for line in written.splitlines() if line.startswith("FAKE LINE")]
+
+
+@pytest.mark.parametrize("command", ["list_changes", "list_reports", "list_runs"])
+def test_no_control_or_format_character_is_in_a_list_for_spreadsheets(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile_run()
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    written = written_by(command, "--format", "csv")
+    assert {letter for letter in written if unicodedata.category(letter) in {"Cc", "Cf"}} - {"\n", "\r"} == set()
