@@ -1,6 +1,7 @@
 """Our tables. The run table is the truth; the others explain it or speed it up.
 
-runs              runs, their payloads and their steps, with guarded writes
+runs              runs, with guarded writes
+run_parts         their payloads and the attempts at their steps
 schedules         the reports that discovery knows, and when each is due
 earlier_jobs      the Fireant jobs of earlier submissions
 changes           the differences that discovery and people made to them
@@ -17,7 +18,8 @@ upsert            insert or update a row in one statement
 from report_orchestrator.models.changes import ReportChange
 from report_orchestrator.models.earlier_jobs import EarlierJob
 from report_orchestrator.models.operator_actions import Intervention, InterventionKind
-from report_orchestrator.models.runs import ReportRun, RunPayload, RunStep
+from report_orchestrator.models.run_parts import RunPayload, RunStep
+from report_orchestrator.models.runs import ReportRun
 from report_orchestrator.models.schedules import ReportSchedule, ScheduleState
 from report_orchestrator.models.shared_state import SharedState, StateName
 
